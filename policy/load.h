@@ -1,0 +1,132 @@
+/* load.h - the inside of the loader: what load.c and the readers of the policy's parts share.
+ * Inside policy/load*.c only, which are the only ones that know jansson.
+ *
+ * The language is written down as tables of load_field: one row a key, with the function that reads
+ * its value. A value that is wrong adds a finding, and reading goes on, so that one run tells
+ * everything. Names are looked up in the document rather than in what was read so far: keys may
+ * stand in any order, and findings come in the order of the document.
+ *
+ * A policy and all that belongs to it live in one pool; the document lives in another, which goes
+ * when reading ends. So nothing is freed singly, and running out of memory half-way leaves nothing
+ * behind.
+ */
+#ifndef QFWATCH_POLICY_LOAD_H
+#define QFWATCH_POLICY_LOAD_H
+
+#include <jansson.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "memory.h"
+#include "qfwatch/policy.h"
+#include "suggest.h"
+#include "text.h"
+
+struct loader {
+	const char *path;
+	struct problems *problems;
+	size_t findings; /* notes are not counted */
+	json_t *root;
+	struct policy *policy; /* what is read so far, zero where it is not */
+	struct pool *pool;     /* the policy's */
+	bool no_memory;
+	char folder[PATH_MAX]; /* relative paths start here */
+	int folder_error;      /* why `folder` is not known: an errno */
+	uint32_t include;      /* events, as in policy.events */
+	uint32_t exclude;
+};
+
+/* Where a value stands: the chain of objects and lists around it, as it grows on the stack while
+ * reading. The root has no parent. */
+struct load_place {
+	const struct load_place *parent;
+	const char *key; /* in an object; NULL in a list */
+	size_t index;
+};
+
+/* One key of an object; a table ends with a row of zeros. `into` is what the table's object is read
+ * into. */
+struct load_field {
+	const char *key;
+	void (*read)(struct loader *loader, json_t *value, const struct load_place *at, void *into);
+	const char *missing; /* what to say where the key is not there; NULL: it need not be */
+};
+
+/* ---- findings; every one but a note makes the policy invalid ---- */
+
+/* Adds "PATH: FOUND at POINTER: EXPECTED". load_wrong and the like count; this one does not, and
+ * serves for notes. */
+void load_find(struct loader *loader, enum problem_kind kind, const struct load_place *at,
+	       const char *found, const char *expected);
+
+void load_wrong(struct loader *loader, const struct load_place *at, const char *found,
+		const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* "wrong value VALUE" */
+void load_wrong_value(struct loader *loader, const struct load_place *at, const json_t *value,
+		      const char *expected);
+
+/* BEFORE "NAME"AFTER, such as: tier name "QUEUE" twice */
+void load_wrong_name(struct loader *loader, const struct load_place *at, const char *before,
+		     const char *name, const char *after, const char *expected);
+
+/* The words that would be right where an unknown one (nearest.word) stands. */
+struct load_choice {
+	struct suggestion nearest;
+	struct text list;
+};
+
+void load_offer(struct load_choice *choice, const char *word);
+
+/* "unknown KIND "WORD"", with the nearest of the choice, or all of it. */
+void load_unknown(struct loader *loader, const struct load_place *at, const char *kind,
+		  const struct load_choice *choice);
+
+/* Are there so many findings that looking for the right word is not worth while? */
+bool load_enough(const struct loader *loader);
+
+/* ---- values: each tells whether the value is of its kind; if not, there is a finding ---- */
+
+bool load_is_object(struct loader *loader, const json_t *value, const struct load_place *at,
+		    const char *expected);
+
+/* Reads each key of an object by its row, in the order of the document; then tells what is missing.
+ */
+void load_object(struct loader *loader, json_t *value, const struct load_place *at,
+		 const struct load_field *fields, void *into);
+
+/* Does the object hold nothing, or nothing but a comment? (With any other key there is a better
+ * finding.) Adds none. */
+bool load_is_empty(const json_t *object);
+
+const char *load_string(struct loader *loader, const json_t *value, const struct load_place *at,
+			const char *expected); /* the document's memory, or NULL */
+
+bool load_true(struct loader *loader, const json_t *value, const struct load_place *at,
+	       const char *expected);
+
+/* A duration as text, or whole seconds; at least `least` seconds. */
+bool load_duration(struct loader *loader, const json_t *value, const struct load_place *at,
+		   int64_t least, const char *expected, int64_t *ret);
+
+/* A path, made absolute; the policy's memory, or NULL. */
+char *load_path(struct loader *loader, const json_t *value, const struct load_place *at,
+		const char *expected);
+
+/* Hands memory through. If it is NULL, remembers that memory ran out: then all that was read is
+ * thrown away. */
+void *load_kept(struct loader *loader, void *memory);
+
+/* ---- the parts: load_field.read of the keys at the top level; into is the policy ---- */
+
+void load_tiers(struct loader *loader, json_t *value, const struct load_place *at, void *into);
+void load_rules(struct loader *loader, json_t *value, const struct load_place *at, void *into);
+void load_events(struct loader *loader, json_t *value, const struct load_place *at, void *into);
+
+/* What holds where the document says nothing about events: a sink on stdout. And the set of events,
+ * once all is read. */
+void load_default_events(struct loader *loader);
+
+#endif

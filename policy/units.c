@@ -1,0 +1,98 @@
+/* units.c - durations as operators write them. */
+#include "qfwatch/units.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+struct unit {
+	char letter;
+	uint64_t seconds;
+};
+
+/* Largest first: the order in which they must be written. */
+static const struct unit units[] = {
+	{'w', 604800}, {'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1},
+};
+
+#define N_UNITS (sizeof(units) / sizeof(units[0]))
+
+/* Reads digits and moves *text behind them. Past the limit the number stays there: the rest of the
+ * text still has to prove that it is a duration before its size is worth a word. */
+static bool read_number(const char **text, uint64_t *ret)
+{
+	const char *at = *text;
+	uint64_t number = 0;
+
+	for (; *at >= '0' && *at <= '9'; at++) {
+		number = number * 10 + (uint64_t)(*at - '0');
+		if (number > UNITS_DURATION_MAX)
+			number = (uint64_t)UNITS_DURATION_MAX + 1;
+	}
+	if (at == *text)
+		return false;
+	*text = at;
+	*ret = number;
+	return true;
+}
+
+/* Index of the unit of that letter, looked for from `first`; N_UNITS if it is none, or out of
+ * order. */
+static size_t find_unit(char letter, size_t first)
+{
+	size_t i = first;
+
+	while (i < N_UNITS && units[i].letter != letter)
+		i++;
+	return i;
+}
+
+int units_parse_duration(const char *text, int64_t *ret_seconds)
+{
+	uint64_t sum = 0;
+	size_t next = 0;
+
+	do {
+		uint64_t number;
+		size_t unit;
+
+		if (!read_number(&text, &number))
+			return -EINVAL;
+		unit = find_unit(*text, next);
+		if (unit == N_UNITS)
+			return -EINVAL;
+		text++;
+		next = unit + 1;
+		/* At most five times (UNITS_DURATION_MAX + 1) * 604800, about 1e18: no overflow. */
+		sum += number * units[unit].seconds;
+	} while (*text);
+	if (sum > UNITS_DURATION_MAX)
+		return -ERANGE;
+	*ret_seconds = (int64_t)sum;
+	return 0;
+}
+
+char *units_format_duration(int64_t seconds, char *buffer, size_t size)
+{
+	/* Unsigned, because the smallest int64_t has no positive counterpart. */
+	uint64_t left = seconds < 0 ? -(uint64_t)seconds : (uint64_t)seconds;
+	size_t length = 0;
+
+	if (seconds < 0)
+		length += (size_t)snprintf(buffer, size, "-");
+	for (size_t i = 0; i < N_UNITS; i++) {
+		uint64_t count = left / units[i].seconds;
+
+		/* Weeks only where nothing is left over: people say 8d, not 1w1d. */
+		if (units[i].letter == 'w' && left % units[i].seconds)
+			continue;
+		if (count == 0 && !(seconds == 0 && units[i].letter == 's'))
+			continue;
+		length += (size_t)snprintf(buffer + length, size - length, "%" PRIu64 "%c", count,
+					   units[i].letter);
+		left -= count * units[i].seconds;
+	}
+	return buffer;
+}
