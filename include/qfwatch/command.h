@@ -1,0 +1,25 @@
+/* command.h - what the subcommands share: exit codes, the policy's place, usage errors. */
+#ifndef QFWATCH_COMMAND_H
+#define QFWATCH_COMMAND_H
+
+#define COMMAND_DEFAULT_POLICY "/etc/qfwatch/policy.json"
+
+enum command_exit {
+	EXIT_DONE = 0,	  /* all is well */
+	EXIT_PROBLEM = 1, /* ran, and found a problem or failed in part */
+	EXIT_USAGE = 2,	  /* wrong usage or an invalid policy: nothing was done */
+	EXIT_REFUSED = 3, /* the system refused: permission, limits */
+};
+
+/* One subcommand. `run` gets its own arguments, argv[0] being its name, and returns the exit code.
+ */
+struct command {
+	const char *name;
+	const char *summary; /* one line for the list of commands */
+	int (*run)(int argc, char **argv);
+};
+
+int cmd_run(int argc, char **argv);
+int cmd_check(int argc, char **argv);
+
+#endif

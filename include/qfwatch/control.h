@@ -1,0 +1,38 @@
+/* control.h - opens a qf in a spool that nobody vouches for, checks what it is, and reads it.
+ *
+ * Never follows a link, never waits on a FIFO, never opens a device, never reads more than
+ * QFILE_MAX_BYTES.
+ */
+#ifndef QFWATCH_CONTROL_H
+#define QFWATCH_CONTROL_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "qfwatch/qfile.h"
+#include "qfwatch/trouble.h"
+
+/* What is read in one piece; nearly every qf is smaller. */
+#define CONTROL_BUFFER (64 * 1024)
+
+struct control {
+	int fd;		   /* open O_RDONLY; -1 when the file could not be opened or is not one */
+	int error;	   /* errno with TROUBLE_ERROR and TROUBLE_UNREADABLE */
+	struct stat stat;  /* of the open file, before it was read */
+	struct qfile file; /* valid with TROUBLE_NONE */
+	size_t head;	   /* how many bytes of the file's start stand in the buffer */
+};
+
+/* Reads the qf `name` in `directory`. buffer holds CONTROL_BUFFER bytes and is the caller's.
+ * Returns TROUBLE_NONE, or why not; the descriptor is open whenever a regular file was opened. End
+ * with control_close in every case. */
+enum trouble control_read(int directory, const char *name, char *buffer, struct control *ret);
+
+void control_close(struct control *control);
+
+/* A number that changes when the file is another or was rewritten: of inode, size and time of
+ * modification. Never 0. */
+uint64_t control_print(const struct stat *stat);
+
+#endif

@@ -1,0 +1,59 @@
+/* engine.h - joins policy and spool: a notification, a name from a scan, or a deadline becomes a
+ * look at one message, that a decision, and that an action and its event.
+ *
+ * The engine never waits. Whoever runs it (loop.c) calls engine_turn when engine_fd is readable,
+ * when engine_deadline has come, or while the last turn said that there is more to do.
+ */
+#ifndef QFWATCH_ENGINE_H
+#define QFWATCH_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "qfwatch/events.h"
+#include "qfwatch/policy.h"
+#include "qfwatch/problem.h"
+
+enum engine_mode {
+	ENGINE_WATCH, /* the daemon: notifications, deadlines, reconciles */
+	ENGINE_ONCE,  /* one pass: a scan and what follows from it, then nothing is left to do */
+};
+
+struct engine;
+
+/* dry_run: decide and report, touch nothing, and claim nothing. `events` is borrowed. */
+struct engine *engine_new(struct events *events, enum engine_mode mode, bool dry_run);
+void engine_free(struct engine *engine); /* NULL is fine; leaves nothing of ours in the spool */
+
+/* Puts a policy into force, the first or a new one, and takes it over. Returns 0, or -errno with
+ * findings in *problems: then everything is as it was, and the policy is still the caller's. */
+int engine_apply(struct engine *engine, struct policy *policy, struct problems *problems);
+
+/* Does a bounded piece of work. Returns true when there is more to do at once. */
+bool engine_turn(struct engine *engine, int64_t now);
+
+/* When the engine wants its next turn by itself, microseconds since the epoch; INT64_MAX: never. */
+int64_t engine_deadline(const struct engine *engine);
+
+/* Things that happened elsewhere: the clock was set; file systems were mounted or unmounted. */
+void engine_clock_set(struct engine *engine);
+void engine_mounts_changed(struct engine *engine);
+
+/* The folder of the policy file was touched in a way that may concern the file `name`. Set by
+ * engine_turn, taken by engine_take_policy_hint, which also clears it. The engine watches because
+ * notifications come by one way only. */
+int engine_watch_policy(struct engine *engine, const char *path);
+bool engine_take_policy_hint(struct engine *engine);
+
+/* What has been done since the start, and what there is now. */
+struct engine_counts {
+	uint64_t messages, moved, deleted, departed, attempted;
+	uint64_t failed, refused, busy; /* messages that are in that state now */
+	uint64_t lost_directories;	/* now */
+	uint64_t overflows;
+	size_t table_bytes;
+};
+struct engine_counts engine_count(const struct engine *engine);
+
+#endif

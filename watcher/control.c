@@ -1,0 +1,122 @@
+/* control.c - see control.h */
+#include "qfwatch/control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+static enum trouble judge_type(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFREG:
+		return TROUBLE_NONE;
+	case S_IFLNK:
+		return TROUBLE_SYMLINK;
+	case S_IFDIR:
+		return TROUBLE_DIRECTORY;
+	case S_IFIFO:
+		return TROUBLE_FIFO;
+	case S_IFSOCK:
+		return TROUBLE_SOCKET;
+	default:
+		return TROUBLE_DEVICE;
+	}
+}
+
+static enum trouble refuse(struct control *control, int error)
+{
+	control->error = error;
+	if (error == ENOENT)
+		return TROUBLE_GONE;
+	return error == EACCES || error == EPERM ? TROUBLE_UNREADABLE : TROUBLE_ERROR;
+}
+
+/* Looks before it opens, because opening a device can have effects of its own, and again after,
+ * because the name may have been given to something else in between. */
+static enum trouble open_file(int directory, const char *name, struct control *control)
+{
+	struct stat stat;
+	enum trouble trouble;
+
+	if (fstatat(directory, name, &stat, AT_SYMLINK_NOFOLLOW) < 0)
+		return refuse(control, errno);
+	trouble = judge_type(stat.st_mode);
+	if (trouble)
+		return trouble;
+	control->fd =
+		openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (control->fd < 0)
+		return errno == ELOOP || errno == ENXIO ? TROUBLE_CHANGED : refuse(control, errno);
+	if (fstat(control->fd, &control->stat) < 0)
+		return refuse(control, errno);
+	trouble = judge_type(control->stat.st_mode);
+	if (trouble)
+		return trouble;
+	/* 0 links: replaced by sendmail between our two steps, as it does with every attempt. */
+	if (control->stat.st_nlink == 0)
+		return TROUBLE_CHANGED;
+	if (control->stat.st_nlink > 1)
+		return TROUBLE_LINKS;
+	if (control->stat.st_size > QFILE_MAX_BYTES)
+		return TROUBLE_LARGE;
+	return TROUBLE_NONE;
+}
+
+static enum trouble read_file(struct control *control, char *buffer)
+{
+	struct qfile_reader reader;
+	off_t offset = 0;
+
+	qfile_begin(&reader);
+	while (offset <= QFILE_MAX_BYTES) {
+		/* The start of the file stays in the buffer: events name its recipients' domains.
+		 * What follows is read over the second half. */
+		size_t keep = offset ? CONTROL_BUFFER / 2 : 0;
+		ssize_t n = pread(control->fd, buffer + keep, CONTROL_BUFFER - keep, offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return refuse(control, errno);
+		if (n == 0)
+			break;
+		qfile_feed(&reader, buffer + keep, (size_t)n);
+		control->head = offset ? CONTROL_BUFFER / 2 : (size_t)n;
+		offset += n;
+		/* A short read of a file that has its known size by now is its end: saves a call
+		 * for nearly every qf. */
+		if ((size_t)n < CONTROL_BUFFER - keep && offset >= control->stat.st_size)
+			break;
+	}
+	if (offset > QFILE_MAX_BYTES)
+		return TROUBLE_LARGE;
+	return trouble_of_verdict(qfile_end(&reader, &control->file));
+}
+
+enum trouble control_read(int directory, const char *name, char *buffer, struct control *ret)
+{
+	enum trouble trouble;
+
+	*ret = (struct control){.fd = -1};
+	trouble = open_file(directory, name, ret);
+	if (trouble == TROUBLE_NONE)
+		trouble = read_file(ret, buffer);
+	return trouble;
+}
+
+void control_close(struct control *control)
+{
+	if (control->fd >= 0)
+		close(control->fd);
+	control->fd = -1;
+}
+
+uint64_t control_print(const struct stat *stat)
+{
+	uint64_t h = (uint64_t)stat->st_ino * 0x9e3779b97f4a7c15u;
+
+	h = (h ^ (h >> 29) ^ (uint64_t)stat->st_size) * 0xbf58476d1ce4e5b9u;
+	h = (h ^ (h >> 32) ^ (uint64_t)stat->st_mtim.tv_sec) * 0x94d049bb133111ebu;
+	h = (h ^ (h >> 29) ^ (uint64_t)stat->st_mtim.tv_nsec) * 0x9e3779b97f4a7c15u;
+	return h ^ (h >> 32) ? h ^ (h >> 32) : 1;
+}

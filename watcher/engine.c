@@ -1,0 +1,549 @@
+/* engine.c - see engine.h. This file: turns, notifications, rounds of scans. engine_parts.h tells
+ * what stands where. */
+#include "engine_parts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "qfwatch/log.h"
+#include "qfwatch/notify.h"
+#include "qfwatch/recover.h"
+#include "qfwatch/xalloc.h"
+
+/* The most of each kind of work in one turn. Notifications come first and are cheap: taking them
+ * all before acting keeps the kernel's queue short and lets several about one message become one
+ * look. A look may be a move of some 50 us, and the rest waits for it. */
+enum {
+	TURN_NOTIFICATIONS = 4096,
+	TURN_LOOKS = 32,
+	TURN_DEADLINES = 256,
+	TURN_NAMES = 128,
+	TURN_MEMORY = 4096
+};
+
+struct engine *engine_new(struct events *events, enum engine_mode mode, bool dry_run)
+{
+	struct engine *engine = xcalloc(1, sizeof *engine);
+
+	engine->events = events;
+	engine->mode = mode;
+	engine->dry_run = dry_run;
+	engine->access = dry_run ? SPOOL_READ : SPOOL_CLAIM;
+	engine->table = table_new();
+	engine->reconcile_at = engine->poll_at = engine->lost_at = INT64_MAX;
+	return engine;
+}
+
+void engine_free(struct engine *engine)
+{
+	if (!engine)
+		return;
+	scan_end(&engine->scan);
+	if (engine->watching)
+		notify_close();
+	table_free(engine->table);
+	spool_free(&engine->spool);
+	policy_free(engine->policy);
+	free(engine->policy_names[0]);
+	free(engine->policy_names[1]);
+	free(engine->round_dirs);
+	free(engine->next_dirs);
+	free(engine);
+}
+
+struct engine_counts engine_count(const struct engine *engine)
+{
+	struct engine_counts counts = engine->counts;
+
+	counts.messages = table_count(engine->table);
+	counts.failed = engine->by_state[MESSAGE_FAILED];
+	counts.refused = engine->by_state[MESSAGE_REFUSED];
+	counts.busy = engine->by_state[MESSAGE_BUSY];
+	counts.table_bytes = table_memory(engine->table);
+	return counts;
+}
+
+/* ---- notifications ---- */
+
+/* Is this the trace of our own rename, and has nothing happened to the qf since? Then it need not
+ * be read. */
+static bool is_echo(struct engine *engine, struct message *message,
+		    const struct notify_event *event)
+{
+	struct stat stat;
+	bool expected = message->flags & MESSAGE_ECHO;
+
+	message->flags &= (uint8_t)~MESSAGE_ECHO;
+	return expected && event->moved &&
+	       fstatat(engine_directory(engine, message)->qf, event->name, &stat,
+		       AT_SYMLINK_NOFOLLOW) == 0 &&
+	       control_print(&stat) == message->print;
+}
+
+static void name_changed(struct engine *engine, const struct notify_event *event)
+{
+	const char *id;
+	size_t length;
+	struct message *message;
+	msgref ref;
+
+	if (!spool_queue_id(event->name, &id, &length))
+		return;
+	ref = table_find(engine->table, (uint16_t)event->owner, id, length);
+	if (!ref) {
+		engine_learn(engine, (uint16_t)event->owner, id, length);
+		return;
+	}
+	message = table_get(engine->table, ref);
+	if (is_echo(engine, message, event))
+		return;
+	/* Probably released: should somebody hold it still, the short retries begin anew. */
+	if (message->state == MESSAGE_BUSY || message->state == MESSAGE_WRITING)
+		message->tries = 0;
+	table_push_ready(engine->table, ref);
+}
+
+static void name_removed(struct engine *engine, const struct notify_event *event)
+{
+	const struct qdir *dir = &engine->spool.dirs[event->owner];
+	const char *id;
+	size_t length;
+	struct stat stat;
+	msgref ref;
+
+	if (!spool_queue_id(event->name, &id, &length))
+		return;
+	ref = table_find(engine->table, (uint16_t)event->owner, id, length);
+	if (!ref)
+		return;
+	if (fstatat(dir->qf, event->name, &stat, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+		engine_depart(engine, ref, NULL);
+	else
+		table_push_ready(engine->table, ref);
+}
+
+/* A flat queue directory that gets a folder qf/, df/ or xf/ is laid out anew, for sendmail as for
+ * us. */
+static bool changes_layout(const struct notify_event *event)
+{
+	return event->directory &&
+	       (strcmp(event->name, "qf") == 0 || strcmp(event->name, "df") == 0 ||
+		strcmp(event->name, "xf") == 0);
+}
+
+static void overflow(struct engine *engine)
+{
+	struct event event = {
+		.action = EVENT_EVENTS_LOST,
+		.failure = true,
+		.text = "the kernel dropped notifications: everything is looked at again",
+		.reason = "the queue of inotify was full",
+		.remedy = "raise the sysctl fs.inotify.max_queued_events (to 65536 at most) if "
+			  "this comes often",
+	};
+
+	engine->counts.overflows++;
+	events_emit(engine->events, &event);
+	engine_want_full_round(engine, ROUND_OVERFLOW);
+}
+
+static void lost(struct engine *engine, const struct notify_event *event)
+{
+	int r;
+
+	switch (event->purpose) {
+	case NOTIFY_SPOOL:
+	case NOTIFY_SELF:
+		r = spool_verify(&engine->spool.dirs[event->owner]);
+		engine_lose(engine, (uint16_t)event->owner, r < 0 ? -r : ENOENT);
+		break;
+	case NOTIFY_PARENT:
+		/* Watched again when its queue directory is found again, which is now looked for
+		 * now and then. */
+		engine->check_wanted = true;
+		break;
+	case NOTIFY_POLICY:
+		engine->policy_hint = true;
+		break;
+	}
+}
+
+/* Does a directory that came or went beside a queue directory matter: is it this one, or one that a
+ * glob may match? */
+static bool concerns(const struct engine *engine, const struct notify_event *event)
+{
+	const struct qdir *dir = &engine->spool.dirs[event->owner];
+
+	return event->directory && (engine->policy->tiers[dir->tier].is_glob ||
+				    strcmp(strrchr(dir->path, '/') + 1, event->name) == 0);
+}
+
+static bool is_policy(const struct engine *engine, const struct notify_event *event)
+{
+	return engine->policy_names[event->owner] &&
+	       strcmp(event->name, engine->policy_names[event->owner]) == 0;
+}
+
+static void take_notification(struct engine *engine, const struct notify_event *event)
+{
+	if (event->kind == NOTIFY_OVERFLOW) {
+		overflow(engine);
+		return;
+	}
+	if (event->kind == NOTIFY_LOST) {
+		lost(engine, event);
+		return;
+	}
+	switch (event->purpose) {
+	case NOTIFY_SPOOL:
+		if (engine->spool.dirs[event->owner].state != QDIR_ACTIVE)
+			break;
+		if (changes_layout(event))
+			engine_lose(engine, (uint16_t)event->owner, ESTALE);
+		else if (event->kind == NOTIFY_CHANGED)
+			name_changed(engine, event);
+		else
+			name_removed(engine, event);
+		break;
+	case NOTIFY_SELF:
+		break;
+	case NOTIFY_PARENT:
+		engine->check_wanted |= concerns(engine, event);
+		break;
+	case NOTIFY_POLICY:
+		engine->policy_hint |= is_policy(engine, event);
+		break;
+	}
+}
+
+static bool drain(struct engine *engine)
+{
+	struct notify_event event;
+
+	if (!engine->watching)
+		return false;
+	for (int i = 0; i < TURN_NOTIFICATIONS; i++) {
+		int r = notify_next(&event);
+
+		if (r == 0)
+			return false;
+		if (r < 0) {
+			log_error("inotify: %s: everything is scanned again", strerror(-r));
+			engine_want_full_round(engine, ROUND_OVERFLOW);
+			return false;
+		}
+		take_notification(engine, &event);
+	}
+	return true;
+}
+
+/* ---- rounds ---- */
+
+static void take_name(void *context, const char *name)
+{
+	struct engine *engine = context;
+	uint16_t directory = (uint16_t)engine->scan_dir;
+	const struct qdir *dir = &engine->spool.dirs[directory];
+	const char *id;
+	size_t length;
+	struct message *message;
+	struct stat stat;
+	msgref ref;
+
+	if (!spool_queue_id(name, &id, &length)) {
+		int r = 0;
+
+		if (!engine->dry_run && strncmp(name, SPOOL_HIDDEN, strlen(SPOOL_HIDDEN)) == 0)
+			r = recover_hidden(dir, name, &id);
+		if (r > 0)
+			log_notice("recovered: finished the interrupted deletion of %s in %s", id,
+				   dir->path);
+		else if (r < 0)
+			log_warning("%s/%s was left by an interrupted deletion and cannot be "
+				    "removed: %s",
+				    dir->path, name, strerror(-r));
+		return;
+	}
+	ref = table_find(engine->table, directory, id, length);
+	if (!ref) {
+		engine_learn(engine, directory, id, length);
+		return;
+	}
+	message = table_get(engine->table, ref);
+	message->flags = (uint8_t)((message->flags & ~MESSAGE_SEEN) | engine->seen);
+	/* One whose qf is still the file that was read needs no look; nor does one that will get it
+	 * anyway. */
+	if (message->flags & MESSAGE_RACY || message->state == MESSAGE_REFUSED ||
+	    fstatat(dir->qf, name, &stat, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    control_print(&stat) != message->print)
+		table_push_ready(engine->table, ref);
+}
+
+static void begin_round(struct engine *engine)
+{
+	bool *dirs = engine->round_dirs;
+
+	engine->round = engine->next_round;
+	engine->next_round = ROUND_NONE;
+	engine->round_dirs = engine->next_dirs;
+	engine->next_dirs = dirs;
+	memset(dirs, 0, engine->n_round_dirs * sizeof *dirs);
+	engine->seen ^= MESSAGE_SEEN;
+	engine->scan_dir = 0;
+	engine->sweeping = false;
+	engine->round_started = engine->now;
+	engine->round_found = engine->round_departed = 0;
+}
+
+/* Goes on with the scan under way, or begins the next. Returns false when all of the round's
+ * directories are done. */
+static bool scan_some(struct engine *engine)
+{
+	int r;
+
+	while (!engine->scan.names) {
+		while (engine->scan_dir < engine->n_round_dirs &&
+		       !(engine->round_dirs[engine->scan_dir] &&
+			 engine->spool.dirs[engine->scan_dir].state == QDIR_ACTIVE))
+			engine->scan_dir++;
+		if (engine->scan_dir >= engine->n_round_dirs)
+			return false;
+		r = scan_begin(&engine->scan, engine->spool.dirs[engine->scan_dir].qf);
+		if (r < 0) {
+			engine->round_dirs[engine->scan_dir] = false;
+			engine_lose(engine, (uint16_t)engine->scan_dir, -r);
+		}
+	}
+	r = engine->spool.dirs[engine->scan_dir].state == QDIR_ACTIVE
+		    ? scan_step(&engine->scan, TURN_NAMES, take_name, engine)
+		    : -ENOENT;
+	if (r > 0)
+		return true;
+	scan_end(&engine->scan);
+	if (r < 0) {
+		/* Half a scan proves nobody gone. */
+		engine->round_dirs[engine->scan_dir] = false;
+		engine_lose(engine, (uint16_t)engine->scan_dir, -r);
+	}
+	engine->scan_dir++;
+	return true;
+}
+
+static void sweep_one(struct engine *engine, msgref ref)
+{
+	struct message *message = table_get(engine->table, ref);
+	const struct qdir *dir = engine_directory(engine, message);
+	char name[SPOOL_NAME_MAX];
+	struct stat stat;
+
+	if ((message->flags & MESSAGE_SEEN) == engine->seen)
+		return;
+	message->flags = (uint8_t)((message->flags & ~MESSAGE_SEEN) | engine->seen);
+	if (!engine->round_dirs[message->directory] || dir->state != QDIR_ACTIVE)
+		return;
+	/* readdir does not promise names that come or go meanwhile: only the name itself tells. */
+	spool_name(name, "qf", table_id(message), message->id_length);
+	if (fstatat(dir->qf, name, &stat, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+		engine_depart(engine, ref, NULL);
+	else
+		table_push_ready(engine->table, ref);
+}
+
+static bool sweep_some(struct engine *engine)
+{
+	for (int i = 0; i < TURN_MEMORY; i++) {
+		engine->sweep_at = table_next(engine->table, engine->sweep_at);
+		if (!engine->sweep_at)
+			return false;
+		sweep_one(engine, engine->sweep_at);
+	}
+	return true;
+}
+
+/* One step of a round. Returns false when there is none under way. */
+static bool step_round(struct engine *engine)
+{
+	if (engine->round == ROUND_NONE) {
+		if (engine->next_round == ROUND_NONE)
+			return false;
+		begin_round(engine);
+	}
+	if (!engine->sweeping) {
+		if (scan_some(engine))
+			return true;
+		engine->sweeping = true;
+		engine->sweep_at = MSGREF_NONE;
+		return true;
+	}
+	/* Names met last must have been read before it is said that memory and spool agree. */
+	if (sweep_some(engine) || table_has_ready(engine->table))
+		return true;
+	if (engine->round != ROUND_POLLED || engine->round_found || engine->round_departed)
+		engine_report_round(engine, engine->now);
+	engine->round = ROUND_NONE;
+	return engine->next_round != ROUND_NONE;
+}
+
+/* ---- time ---- */
+
+static bool expire(struct engine *engine)
+{
+	int64_t deadline;
+	msgref ref;
+
+	for (int i = 0; i < TURN_DEADLINES; i++) {
+		struct message *message;
+
+		ref = table_earliest(engine->table, &deadline);
+		if (!ref || deadline > engine->now)
+			return false;
+		message = table_get(engine->table, ref);
+		table_set_deadline(engine->table, ref, INT64_MAX);
+		if (message->state == MESSAGE_WRITING)
+			message->tries = ENGINE_WAITED;
+		table_push_ready(engine->table, ref);
+	}
+	return true;
+}
+
+static void regular_work(struct engine *engine)
+{
+	if (engine->now >= engine->reconcile_at) {
+		engine->reconcile_at = engine->now + engine->policy->reconcile * CLOCK_SECOND;
+		engine_check_directories(engine);
+		engine_want_full_round(engine, ROUND_RECONCILE);
+	}
+	if (engine->now >= engine->poll_at) {
+		engine->poll_at = INT64_MAX;
+		for (size_t i = 0; i < engine->spool.n_dirs; i++)
+			if (engine->spool.dirs[i].state == QDIR_ACTIVE &&
+			    engine->spool.dirs[i].unreliable) {
+				engine_want_round(engine, ROUND_POLLED, i);
+				engine->poll_at = engine->now + 60 * CLOCK_SECOND;
+			}
+	}
+	if (engine->now >= engine->lost_at || engine->check_wanted)
+		engine_check_directories(engine);
+}
+
+static bool redecide_some(struct engine *engine)
+{
+	if (!engine->redeciding)
+		return false;
+	for (int i = 0; i < TURN_MEMORY; i++) {
+		engine->redecide_at = table_next(engine->table, engine->redecide_at);
+		if (!engine->redecide_at) {
+			engine->redeciding = false;
+			return false;
+		}
+		engine_decide_from_memory(engine, engine->redecide_at);
+	}
+	return true;
+}
+
+static void attend_some(struct engine *engine)
+{
+	for (int i = 0; i < TURN_LOOKS; i++) {
+		msgref ref = table_pop_ready(engine->table);
+
+		if (!ref)
+			return;
+		engine_attend(engine, ref);
+	}
+}
+
+bool engine_turn(struct engine *engine, int64_t now)
+{
+	bool more;
+
+	engine->now = now;
+	more = drain(engine);
+	regular_work(engine);
+	more |= expire(engine);
+	attend_some(engine);
+	/* Background work only goes on while nobody waits. */
+	if (!table_has_ready(engine->table)) {
+		more |= redecide_some(engine);
+		more |= step_round(engine);
+	}
+	return more || table_has_ready(engine->table);
+}
+
+int64_t engine_deadline(const struct engine *engine)
+{
+	int64_t earliest;
+
+	table_earliest(engine->table, &earliest);
+	if (engine->reconcile_at < earliest)
+		earliest = engine->reconcile_at;
+	if (engine->poll_at < earliest)
+		earliest = engine->poll_at;
+	if (engine->lost_at < earliest)
+		earliest = engine->lost_at;
+	return earliest;
+}
+
+void engine_clock_set(struct engine *engine)
+{
+	engine->now = clock_now();
+	/* What waits for a moment of the old clock is asked again, and the intervals start anew. */
+	engine->redeciding = true;
+	engine->redecide_at = MSGREF_NONE;
+	if (engine->reconcile_at != INT64_MAX)
+		engine->reconcile_at = engine->now + engine->policy->reconcile * CLOCK_SECOND;
+	if (engine->poll_at != INT64_MAX)
+		engine->poll_at = engine->now;
+	if (engine->lost_at != INT64_MAX)
+		engine->lost_at = engine->now;
+}
+
+void engine_mounts_changed(struct engine *engine)
+{
+	engine->now = clock_now();
+	engine_check_directories(engine);
+}
+
+/* ---- the policy file ---- */
+
+/* Watches the folder of one name of the policy file: `place` 0 is the name as given, 1 what a
+ * symbolic link leads to. */
+static int watch_policy_name(struct engine *engine, const char *path, uint32_t place)
+{
+	const char *slash = strrchr(path, '/');
+	char *folder = slash == path ? xstrdup("/")
+		       : slash	     ? xasprintf("%.*s", (int)(slash - path), path)
+				     : xstrdup(".");
+	int r = notify_add(folder, NOTIFY_POLICY, place);
+
+	free(folder);
+	free(engine->policy_names[place]);
+	engine->policy_names[place] = xstrdup(slash ? slash + 1 : path);
+	return r;
+}
+
+int engine_watch_policy(struct engine *engine, const char *path)
+{
+	struct stat stat;
+	char *real;
+	int r;
+
+	if (!engine->watching)
+		return 0;
+	r = watch_policy_name(engine, path, 0);
+	notify_remove(NOTIFY_POLICY, 1);
+	real = lstat(path, &stat) == 0 && S_ISLNK(stat.st_mode) ? realpath(path, NULL) : NULL;
+	if (real && r == 0)
+		r = watch_policy_name(engine, real, 1);
+	free(real);
+	return r;
+}
+
+bool engine_take_policy_hint(struct engine *engine)
+{
+	bool hint = engine->policy_hint;
+
+	engine->policy_hint = false;
+	return hint;
+}

@@ -1,0 +1,570 @@
+/* engine_message.c - one message: look at it, ask the policy, act.
+ *
+ * States (enum message_state) and what leads from one to another:
+ *
+ *   NEW      a name was seen               -> any other by the first look
+ *   IDLE     nothing to do before deadline -> BUSY, FAILED, REFUSED when due and it does not work;
+ * gone when it does WRITING  empty or incomplete           -> IDLE when complete; REFUSED when
+ * nobody has held its lock for WRITING_WAIT BUSY     due, but locked               -> as IDLE, at
+ * the next notification or retry FAILED   due, but an error             -> as IDLE, at the next
+ * notification or retry REFUSED  not to be touched             -> as NEW, when it changes; retried
+ * slowly where it may pass by itself
+ *
+ * Every look reads the qf anew: what is in memory decides when to look, never what to do.
+ */
+#include "engine_parts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "qfwatch/lock.h"
+#include "qfwatch/log.h"
+#include "qfwatch/recover.h"
+
+/* A qf that sendmail is writing is incomplete for milliseconds. */
+#define WRITING_WAIT (2 * CLOCK_SECOND)
+
+/* A qf whose time of modification is as young as this when it is read may be rewritten without a
+ * visible change: the clock behind it advances in steps of a few milliseconds (and of 2 s on FAT),
+ * so its fingerprint proves nothing. */
+#define RACY (2 * CLOCK_SECOND)
+
+#define FAILED_WAIT_MAX	 (60 * CLOCK_SECOND)
+#define REFUSED_WAIT_MAX (3600 * CLOCK_SECOND)
+
+/* With so many tries in vain (after 5 and 50 ms) a lock is held for longer than the end of an
+ * attempt: worth an event. */
+#define BUSY_TELL 3
+
+/* How often a qf that is replaced under our eyes is read again at once. */
+#define CHANGED_TRIES 3
+
+/* ---- book-keeping ---- */
+
+void engine_set_state(struct engine *engine, struct message *message, enum message_state state)
+{
+	engine->by_state[message->state]--;
+	engine->by_state[state]++;
+	message->state = (unsigned)state & 15;
+}
+
+msgref engine_learn(struct engine *engine, uint16_t directory, const char *id, size_t length)
+{
+	msgref ref = table_insert(engine->table, directory, id, length);
+
+	table_get(engine->table, ref)->flags |= engine->seen;
+	engine->by_state[MESSAGE_NEW]++;
+	engine->spool.dirs[directory].messages++;
+	table_push_ready(engine->table, ref);
+	return ref;
+}
+
+void engine_forget(struct engine *engine, msgref ref)
+{
+	struct message *message = table_get(engine->table, ref);
+
+	engine->by_state[message->state]--;
+	engine_directory(engine, message)->messages--;
+	table_remove(engine->table, ref);
+}
+
+void engine_depart(struct engine *engine, msgref ref, const char *reason)
+{
+	struct message *message = table_get(engine->table, ref);
+
+	/* One that was never read was never announced either. */
+	if (message->state != MESSAGE_NEW) {
+		engine->counts.departed++;
+		engine->round_departed++;
+		engine_report_message(engine, EVENT_MESSAGE_DEPARTED, message, "departed", reason);
+	}
+	engine_forget(engine, ref);
+}
+
+static int64_t backoff(unsigned tries, int64_t first, int64_t longest)
+{
+	int64_t wait = first;
+
+	while (tries-- > 1 && wait < longest)
+		wait *= 2;
+	return wait < longest ? wait : longest;
+}
+
+static void one_more_try(struct message *message)
+{
+	if (message->tries < 255)
+		message->tries++;
+}
+
+/* A wait that a single pass does not make: there the message is left as it is. */
+static void wait(struct engine *engine, msgref ref, int64_t microseconds)
+{
+	table_set_deadline(engine->table, ref,
+			   engine->mode == ENGINE_ONCE ? INT64_MAX : engine->now + microseconds);
+}
+
+/* ---- what can go wrong ---- */
+
+/* Does this trouble differ from the one that was reported last? */
+static bool is_news(struct message *message, enum message_state state, unsigned what)
+{
+	bool news = !(message->flags & MESSAGE_TOLD) || message->state != (unsigned)state ||
+		    message->trouble != what;
+
+	message->trouble = what & 255;
+	message->flags |= MESSAGE_TOLD;
+	return news;
+}
+
+static void refuse(struct engine *engine, msgref ref, enum trouble trouble, int error,
+		   const struct policy_decision *decision)
+{
+	struct message *message = table_get(engine->table, ref);
+	bool news = is_news(message, MESSAGE_REFUSED, (unsigned)trouble);
+
+	if (news)
+		message->tries = 0;
+	one_more_try(message);
+	engine_set_state(engine, message, MESSAGE_REFUSED);
+	if (trouble_may_pass(trouble))
+		wait(engine, ref, backoff(message->tries, CLOCK_SECOND, REFUSED_WAIT_MAX));
+	else
+		table_set_deadline(engine->table, ref, INT64_MAX);
+	if (news)
+		engine_report_trouble(engine, EVENT_MESSAGE_REFUSED, message, trouble, error, NULL,
+				      decision);
+}
+
+static void fail(struct engine *engine, msgref ref, enum trouble trouble, int error,
+		 const char *step, const struct policy_decision *decision)
+{
+	struct message *message = table_get(engine->table, ref);
+	bool news = is_news(message, MESSAGE_FAILED, error ? (unsigned)error : (unsigned)trouble);
+
+	if (news)
+		message->tries = 0;
+	one_more_try(message);
+	engine_set_state(engine, message, MESSAGE_FAILED);
+	wait(engine, ref, backoff(message->tries, CLOCK_SECOND, FAILED_WAIT_MAX));
+	if (news)
+		engine_report_trouble(engine, EVENT_MOVE_FAILED, message, trouble, error, step,
+				      decision);
+}
+
+static void busy(struct engine *engine, msgref ref, const struct policy_decision *decision)
+{
+	static const int64_t first_waits[] = {5000, 50000, 500000};
+	struct message *message = table_get(engine->table, ref);
+
+	if (message->state != MESSAGE_BUSY) {
+		message->tries = 0;
+		message->flags &= (uint8_t)~MESSAGE_TOLD;
+		engine_set_state(engine, message, MESSAGE_BUSY);
+	}
+	one_more_try(message);
+	if (message->tries <= 3)
+		table_set_deadline(engine->table, ref,
+				   engine->now + first_waits[message->tries - 1]);
+	else
+		wait(engine, ref, backoff(message->tries - 3u, CLOCK_SECOND, FAILED_WAIT_MAX));
+	if (message->tries == BUSY_TELL && is_news(message, MESSAGE_BUSY, TROUBLE_LOCKED))
+		engine_report_trouble(engine, EVENT_MESSAGE_BUSY, message, TROUBLE_LOCKED, 0, NULL,
+				      decision);
+}
+
+/* Empty or incomplete: usually one that is being written. Its writer holds its lock, so it is only
+ * refused when it has stood unlocked and unchanged for WRITING_WAIT: any notification about it
+ * starts that time anew. */
+static void writing(struct engine *engine, msgref ref, const struct control *control,
+		    enum trouble trouble)
+{
+	struct message *message = table_get(engine->table, ref);
+	uint64_t print = control_print(&control->stat);
+	bool same = message->print == print;
+	bool waited = same && message->state == MESSAGE_WRITING && message->tries == ENGINE_WAITED;
+
+	if (same && message->state == MESSAGE_REFUSED && message->trouble == (unsigned)trouble)
+		return;
+	if (waited && lock_take(control->fd) == 0) {
+		lock_release(control->fd);
+		refuse(engine, ref, trouble, 0, NULL);
+		return;
+	}
+	message->print = print;
+	message->tries = 0;
+	engine_set_state(engine, message, MESSAGE_WRITING);
+	/* A single pass leaves to sendmail what sendmail holds. */
+	if (waited && engine->mode == ENGINE_ONCE)
+		table_set_deadline(engine->table, ref, INT64_MAX);
+	else
+		table_set_deadline(engine->table, ref, engine->now + WRITING_WAIT);
+}
+
+/* ---- looking ---- */
+
+static void remember(struct engine *engine, msgref ref, const struct control *control)
+{
+	struct message *message = table_get(engine->table, ref);
+	uint64_t print = control_print(&control->stat);
+	bool known = message->created != 0, changed = message->print != print;
+	bool attempted = known && control->file.attempts > message->attempts;
+	int64_t modified =
+		control->stat.st_mtim.tv_sec * CLOCK_SECOND + control->stat.st_mtim.tv_nsec / 1000;
+
+	message->flags &= (uint8_t)~MESSAGE_RACY;
+	if (modified > engine->now - RACY)
+		message->flags |= MESSAGE_RACY;
+	if (known && !changed)
+		return;
+	if (!known)
+		engine->round_found++;
+	message->print = print;
+	message->created = control->file.created;
+	message->last_attempt = control->file.last_attempt;
+	message->attempts = control->file.attempts;
+	message->visited = UINT64_C(1) << engine_directory(engine, message)->tier;
+	message->tries = 0;
+	message->flags &= (uint8_t)~MESSAGE_TOLD;
+	engine_set_state(engine, message, MESSAGE_IDLE);
+	if (!known)
+		engine_report_message(engine, EVENT_MESSAGE_TRACKED, message, "tracked", NULL);
+	if (attempted) {
+		engine->counts.attempted++;
+		engine_report_message(engine, EVENT_MESSAGE_ATTEMPTED, message, "attempted", NULL);
+	}
+}
+
+/* The size of the body never changes, so it is asked for once. A second link is what an interrupted
+ * move leaves. */
+static void look_at_body(struct engine *engine, struct message *message)
+{
+	struct stat body;
+	int error;
+	enum trouble trouble;
+
+	if (message->flags & MESSAGE_SIZED)
+		return;
+	trouble = mover_look_at_body(engine_directory(engine, message), table_id(message),
+				     message->id_length, &body, &error);
+	if (trouble != TROUBLE_NONE && trouble != TROUBLE_BODY_LINKS)
+		return; /* it matters when the message is due, and is told then */
+	message->size = (uint64_t)body.st_size;
+	message->flags |= MESSAGE_SIZED;
+	if (trouble == TROUBLE_BODY_LINKS)
+		message->flags |= MESSAGE_LINKED;
+}
+
+/* Removes what an interrupted move left of this message elsewhere. The qf is locked. */
+static void recover_link(struct engine *engine, struct message *message)
+{
+	const struct qdir *home = engine_directory(engine, message), *other;
+	struct stat body;
+	int error = 0;
+
+	message->flags &= (uint8_t)~MESSAGE_LINKED;
+	if (mover_look_at_body(home, table_id(message), message->id_length, &body, &error) !=
+	    TROUBLE_BODY_LINKS)
+		return;
+	other = recover_second_link(&engine->spool, home, table_id(message), message->id_length,
+				    &body, &error);
+	if (!other)
+		return;
+	if (error)
+		log_warning("df%.*s has a second link in %s from an interrupted move, which cannot "
+			    "be removed (%s): %s",
+			    (int)message->id_length, table_id(message), other->path,
+			    strerror(error), trouble_errno_remedy(error));
+	else
+		log_notice("recovered: removed the second link to df%.*s in %s, left by an "
+			   "interrupted move",
+			   (int)message->id_length, table_id(message), other->path);
+}
+
+/* ---- acting ---- */
+
+static void wait_for_time(struct engine *engine, msgref ref, const struct policy_decision *decision)
+{
+	bool never = decision->again == POLICY_NEVER ||
+		     decision->again > INT64_MAX / CLOCK_SECOND || engine->mode == ENGINE_ONCE;
+
+	table_set_deadline(engine->table, ref, never ? INT64_MAX : decision->again * CLOCK_SECOND);
+}
+
+static struct policy_decision ask(struct engine *engine, const struct message *message)
+{
+	struct policy_message facts = engine_policy_message(engine, message);
+	struct policy_decision decision;
+
+	policy_decide(engine->policy, &facts, engine->now / CLOCK_SECOND, &decision);
+	return decision;
+}
+
+void engine_decide_from_memory(struct engine *engine, msgref ref)
+{
+	struct message *message = table_get(engine->table, ref);
+	struct policy_decision decision;
+
+	if (message->state == MESSAGE_NEW || message->state == MESSAGE_WRITING)
+		return;
+	/* Nothing is known of what was refused for its qf; what was refused or failed as due is
+	 * tried again. */
+	decision = ask(engine, message);
+	if (message->state != MESSAGE_IDLE || decision.action != POLICY_STAY) {
+		table_push_ready(engine->table, ref);
+		return;
+	}
+	wait_for_time(engine, ref, &decision);
+}
+
+/* It stands in `to` now. What memory has under that name there is out of date: the disk had none.
+ */
+static void moved(struct engine *engine, msgref ref, uint16_t to)
+{
+	struct message *message = table_get(engine->table, ref);
+	msgref stale = table_find(engine->table, to, table_id(message), message->id_length);
+
+	if (stale)
+		engine_depart(engine, stale, "it was gone when another message took its place");
+	engine_directory(engine, message)->messages--;
+	engine->spool.dirs[to].messages++;
+	table_change_directory(engine->table, ref, to);
+	message->visited |= UINT64_C(1) << engine->spool.dirs[to].tier;
+	message->flags = (uint8_t)((message->flags & ~(MESSAGE_SEEN | MESSAGE_TOLD)) |
+				   engine->seen | MESSAGE_ECHO);
+	message->tries = 0;
+	engine_set_state(engine, message, MESSAGE_IDLE);
+	engine_decide_from_memory(engine, ref);
+	if (message->flags & MESSAGE_LINKED)
+		table_push_ready(engine->table, ref);
+}
+
+/* Tells what would be done, through all the tiers, once for each state of the qf. */
+static void pretend(struct engine *engine, msgref ref, struct policy_decision decision, size_t head)
+{
+	struct message *message = table_get(engine->table, ref);
+	struct message phantom = *message;
+
+	if (!(message->flags & MESSAGE_TOLD)) {
+		while (decision.action == POLICY_MOVE &&
+		       !(phantom.visited >> decision.target & 1)) {
+			uint16_t from = phantom.directory;
+			const struct qdir *to = spool_place(&engine->spool, decision.target,
+							    table_id(&phantom), phantom.id_length);
+
+			if (!to)
+				break;
+			engine_report_move(engine, &phantom, from, decision.target, &decision, 0,
+					   head);
+			engine->counts.moved++;
+			phantom.directory = spool_index(&engine->spool, to);
+			phantom.visited |= UINT64_C(1) << decision.target;
+			decision = ask(engine, &phantom);
+		}
+		if (decision.action == POLICY_DELETE) {
+			engine_report_delete(engine, &phantom, &decision, 0, head);
+			engine->counts.deleted++;
+		}
+		message->flags |= MESSAGE_TOLD;
+	}
+	engine_set_state(engine, message, MESSAGE_IDLE);
+	wait_for_time(engine, ref, &decision);
+}
+
+static bool settle(struct engine *engine, msgref ref, struct mover_result result,
+		   const struct policy_decision *decision)
+{
+	struct message *message = table_get(engine->table, ref);
+
+	if (result.leftover)
+		message->flags |= MESSAGE_LINKED;
+	switch (result.trouble) {
+	case TROUBLE_NONE:
+		return true;
+	case TROUBLE_CHANGED:
+		/* The qf or its directory went away under our lock: the next look tells. */
+		fail(engine, ref, TROUBLE_CHANGED, 0, NULL, decision);
+		return false;
+	case TROUBLE_ERROR:
+		fail(engine, ref, TROUBLE_ERROR, result.error, result.step, decision);
+		return false;
+	default:
+		refuse(engine, ref, result.trouble, result.error, decision);
+		return false;
+	}
+}
+
+/* The qf is locked, and is what was read. */
+static void act(struct engine *engine, msgref ref, const struct policy_decision *decision,
+		const struct control *control, int64_t started)
+{
+	struct message *message = table_get(engine->table, ref);
+	uint16_t from = message->directory;
+	struct qdir *target = NULL;
+	struct mover_result result;
+
+	if (message->flags & MESSAGE_LINKED)
+		recover_link(engine, message);
+	if (decision->action == POLICY_DELETE) {
+		result = mover_delete(&engine->spool.dirs[from], table_id(message),
+				      message->id_length);
+		if (!settle(engine, ref, result, decision))
+			return;
+		if (result.leftover)
+			log_warning("qf%.*s in %s is deleted, but a file of it could not be "
+				    "removed: the next start tries again",
+				    (int)message->id_length, table_id(message),
+				    engine->spool.dirs[from].path);
+		engine->counts.deleted++;
+		engine_report_delete(engine, message, decision, clock_monotonic() - started,
+				     control->head);
+		engine_forget(engine, ref);
+		return;
+	}
+	target = spool_place(&engine->spool, decision->target, table_id(message),
+			     message->id_length);
+	/* The directory that is open may have been renamed or mounted over since the kernel last
+	 * told us. */
+	if (!target || engine_verify_directory(engine, spool_index(&engine->spool, target)) < 0) {
+		fail(engine, ref, TROUBLE_TARGET_LOST, 0, NULL, decision);
+		return;
+	}
+	result = mover_move(&engine->spool.dirs[from], target, table_id(message),
+			    message->id_length);
+	if (!settle(engine, ref, result, decision))
+		return;
+	engine->counts.moved++;
+	engine_report_move(engine, message, from, decision->target, decision,
+			   clock_monotonic() - started, control->head);
+	moved(engine, ref, spool_index(&engine->spool, target));
+}
+
+/* Takes the lock of an open qf and makes sure that the name still means that file. */
+static enum trouble lock(const struct control *control, int directory, const char *name,
+			 int *ret_error)
+{
+	int r = lock_take(control->fd);
+
+	if (r == -EWOULDBLOCK)
+		return TROUBLE_LOCKED;
+	if (r == 0)
+		r = lock_verify(control->fd, directory, name, &control->stat);
+	*ret_error = -r;
+	return r == 0			      ? TROUBLE_NONE
+	       : r == -ENOENT || r == -ESTALE ? TROUBLE_CHANGED
+					      : TROUBLE_ERROR;
+}
+
+/* A due message. Returns TROUBLE_CHANGED when it must be read again, else TROUBLE_NONE: all other
+ * outcomes are settled. */
+static enum trouble try_to_act(struct engine *engine, msgref ref,
+			       const struct policy_decision *decision,
+			       const struct control *control, const char *name)
+{
+	struct message *message = table_get(engine->table, ref);
+	int64_t started = clock_monotonic();
+	enum trouble trouble;
+	int error = 0;
+
+	if (decision->action == POLICY_MOVE && message->visited >> decision->target & 1) {
+		refuse(engine, ref, TROUBLE_CIRCLE, 0, decision);
+		return TROUBLE_NONE;
+	}
+	if (control->file.data_elsewhere) {
+		refuse(engine, ref, TROUBLE_DATA_ELSEWHERE, 0, decision);
+		return TROUBLE_NONE;
+	}
+	if (engine->dry_run) {
+		pretend(engine, ref, *decision, control->head);
+		return TROUBLE_NONE;
+	}
+	trouble = lock(control, engine_directory(engine, message)->qf, name, &error);
+	if (trouble == TROUBLE_CHANGED)
+		return trouble;
+	if (trouble == TROUBLE_LOCKED)
+		busy(engine, ref, decision);
+	else if (trouble == TROUBLE_ERROR)
+		fail(engine, ref, trouble, error, "lock qf", decision);
+	else
+		act(engine, ref, decision, control, started);
+	return TROUBLE_NONE;
+}
+
+/* Left by an interrupted move, and not due now: its second link goes all the same. */
+static void recover_idle(struct engine *engine, msgref ref, const struct control *control,
+			 const char *name)
+{
+	struct message *message = table_get(engine->table, ref);
+	int error;
+
+	if (engine->dry_run)
+		return;
+	if (lock(control, engine_directory(engine, message)->qf, name, &error) == TROUBLE_NONE)
+		recover_link(engine, message);
+	else if (message->deadline > engine->now + FAILED_WAIT_MAX)
+		wait(engine, ref, FAILED_WAIT_MAX);
+}
+
+static enum trouble look(struct engine *engine, msgref ref, const char *name,
+			 struct control *control)
+{
+	struct message *message = table_get(engine->table, ref);
+	enum trouble trouble =
+		control_read(engine_directory(engine, message)->qf, name, engine->buffer, control);
+	struct policy_decision decision;
+
+	switch (trouble) {
+	case TROUBLE_NONE:
+		break;
+	case TROUBLE_GONE:
+		engine_depart(engine, ref, NULL);
+		return TROUBLE_NONE;
+	case TROUBLE_CHANGED:
+		return trouble;
+	case TROUBLE_ERROR:
+		fail(engine, ref, trouble, control->error, "read qf", NULL);
+		return TROUBLE_NONE;
+	case TROUBLE_EMPTY:
+	case TROUBLE_INCOMPLETE:
+		writing(engine, ref, control, trouble);
+		return TROUBLE_NONE;
+	default:
+		message->print = control->fd >= 0 ? control_print(&control->stat) : 0;
+		refuse(engine, ref, trouble, control->error, NULL);
+		return TROUBLE_NONE;
+	}
+	remember(engine, ref, control);
+	look_at_body(engine, message);
+	decision = ask(engine, message);
+	if (decision.action != POLICY_STAY)
+		return try_to_act(engine, ref, &decision, control, name);
+	engine_set_state(engine, message, MESSAGE_IDLE);
+	wait_for_time(engine, ref, &decision);
+	if (message->flags & MESSAGE_LINKED)
+		recover_idle(engine, ref, control, name);
+	return TROUBLE_NONE;
+}
+
+void engine_attend(struct engine *engine, msgref ref)
+{
+	struct message *message = table_get(engine->table, ref);
+	enum qdir_state state = engine_directory(engine, message)->state;
+	char name[SPOOL_NAME_MAX];
+
+	if (state != QDIR_ACTIVE && state != QDIR_NEW) {
+		table_set_deadline(engine->table, ref, INT64_MAX);
+		return;
+	}
+	spool_name(name, "qf", table_id(message), message->id_length);
+	for (int tries = 0; tries < CHANGED_TRIES; tries++) {
+		struct control control;
+		enum trouble trouble = look(engine, ref, name, &control);
+
+		control_close(&control);
+		if (trouble != TROUBLE_CHANGED)
+			return;
+	}
+	/* sendmail is at it just now: its last close brings us back, and this if that was missed.
+	 */
+	table_set_deadline(engine->table, ref, engine->now + CLOCK_SECOND / 20);
+}

@@ -1,0 +1,208 @@
+/* engine_report.c - the engine's event records. */
+#include "engine_parts.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "qfwatch/units.h"
+
+#define TEXT   512
+#define REASON 256
+
+struct qdir *engine_directory(struct engine *engine, const struct message *message)
+{
+	return &engine->spool.dirs[message->directory];
+}
+
+const char *engine_tier_name(const struct engine *engine, uint16_t directory)
+{
+	return engine->policy->tiers[engine->spool.dirs[directory].tier].name;
+}
+
+struct policy_message engine_policy_message(struct engine *engine, const struct message *message)
+{
+	return (struct policy_message){
+		.tier = engine_directory(engine, message)->tier,
+		.attempts = message->attempts,
+		.created = message->created,
+		.last_attempt = message->last_attempt,
+		.size = message->size,
+	};
+}
+
+/* The part of a record that every event about a message has. */
+static struct event about(struct engine *engine, enum event_action action,
+			  const struct message *message)
+{
+	return (struct event){
+		.action = action,
+		.id = table_id(message),
+		.id_length = message->id_length,
+		.tier = engine_tier_name(engine, message->directory),
+		.has_message = message->created != 0,
+		.attempts = message->attempts,
+		.age = engine->now / CLOCK_SECOND - (int64_t)message->created,
+		.size = message->size,
+	};
+}
+
+void engine_report_message(struct engine *engine, enum event_action action,
+			   const struct message *message, const char *text, const char *reason)
+{
+	struct event event = about(engine, action, message);
+	char line[TEXT];
+
+	snprintf(line, sizeof line, "%.*s %s", (int)message->id_length, table_id(message), text);
+	event.text = line;
+	event.reason = reason;
+	events_emit(engine->events, &event);
+}
+
+void engine_report_trouble(struct engine *engine, enum event_action action,
+			   const struct message *message, enum trouble trouble, int error,
+			   const char *step, const struct policy_decision *decision)
+{
+	struct event event = about(engine, action, message);
+	const char *verb = action == EVENT_MOVE_FAILED	  ? "failed on"
+			   : action == EVENT_MESSAGE_BUSY ? "waits for"
+							  : "refused";
+	char text[TEXT], reason[REASON];
+
+	if (trouble == TROUBLE_ERROR)
+		snprintf(reason, sizeof reason, "%s: %s", step, strerror(error));
+	else if (trouble == TROUBLE_TARGET_LOST && decision)
+		snprintf(reason, sizeof reason, "the tier %s is lost",
+			 engine->policy->tiers[decision->target].name);
+	else
+		snprintf(reason, sizeof reason, "%s", trouble_text(trouble));
+	snprintf(text, sizeof text, "%s %.*s in %s: %s", verb, (int)message->id_length,
+		 table_id(message), event.tier, reason);
+	event.text = text;
+	event.reason = reason;
+	event.failure = true;
+	event.error = error;
+	event.remedy =
+		trouble == TROUBLE_ERROR ? trouble_errno_remedy(error) : trouble_remedy(trouble);
+	if (decision && decision->rule) {
+		event.rule = decision->rule->name;
+		if (decision->action == POLICY_MOVE) {
+			event.from = event.tier;
+			event.to = engine->policy->tiers[decision->target].name;
+		}
+	}
+	events_emit(engine->events, &event);
+}
+
+/* A message that a rule acted on: with the comparison that made it due and its recipients' domains,
+ * which are read from the first `head` bytes of the qf, still in the engine's buffer. */
+static void report_action(struct engine *engine, struct event *event,
+			  const struct policy_message *judged,
+			  const struct policy_decision *decision, size_t head)
+{
+	const char *domains[EVENT_MAX_DOMAINS];
+	char names[2048], reason[REASON];
+
+	event->n_domains = qfile_domains(engine->buffer, head, domains, EVENT_MAX_DOMAINS, names,
+					 sizeof names, &event->domains_cut);
+	event->domains = domains;
+	event->rule = decision->rule->name;
+	event->reason = policy_reason(decision->rule, judged, engine->now / CLOCK_SECOND, reason,
+				      sizeof reason);
+	events_emit(engine->events, event);
+}
+
+void engine_report_move(struct engine *engine, const struct message *message, uint16_t from,
+			unsigned to, const struct policy_decision *decision, int64_t duration,
+			size_t head)
+{
+	struct event event = about(engine, EVENT_MESSAGE_MOVED, message);
+	struct policy_message judged = engine_policy_message(engine, message);
+	char text[TEXT];
+
+	event.from = engine_tier_name(engine, from);
+	event.to = event.tier = engine->policy->tiers[to].name;
+	event.duration = duration;
+	snprintf(text, sizeof text, "%s %.*s %s -> %s (%s)",
+		 engine->dry_run ? "would move" : "moved", (int)message->id_length,
+		 table_id(message), event.from, event.to, decision->rule->name);
+	event.text = text;
+	report_action(engine, &event, &judged, decision, head);
+}
+
+void engine_report_delete(struct engine *engine, const struct message *message,
+			  const struct policy_decision *decision, int64_t duration, size_t head)
+{
+	struct event event = about(engine, EVENT_MESSAGE_DELETED, message);
+	struct policy_message judged = engine_policy_message(engine, message);
+	char text[TEXT];
+
+	event.duration = duration;
+	snprintf(text, sizeof text, "%s %.*s from %s (%s)",
+		 engine->dry_run ? "would delete" : "deleted", (int)message->id_length,
+		 table_id(message), event.tier, decision->rule->name);
+	event.text = text;
+	report_action(engine, &event, &judged, decision, head);
+}
+
+void engine_report_directory(struct engine *engine, enum event_action action,
+			     const struct qdir *dir, int error)
+{
+	const char *tier = engine->policy->tiers[dir->tier].name;
+	char text[TEXT], reason[REASON];
+	struct event event = {
+		.action = action,
+		.failure = action == EVENT_TIER_LOST,
+		.tier = tier,
+		.path = dir->path,
+		.text = text,
+		.counts = {{"messages", dir->messages}},
+		.n_counts = 1,
+	};
+
+	if (action == EVENT_TIER_FOUND) {
+		snprintf(text, sizeof text, "tier %s is back: %s", tier, dir->path);
+	} else {
+		snprintf(reason, sizeof reason, "%s",
+			 error == ENOENT   ? "its directory was removed or renamed"
+			 : error == ESTALE ? "another directory stands in its place"
+					   : strerror(error));
+		snprintf(text, sizeof text, "tier %s is lost: %s: %s", tier, dir->path, reason);
+		event.reason = reason;
+		event.error = error;
+		event.remedy = error == ENOENT || error == ESTALE
+				       ? "bring the directory back (or mount it); qfwatch takes it "
+					 "up again by itself"
+				       : trouble_errno_remedy(error);
+	}
+	events_emit(engine->events, &event);
+}
+
+void engine_report_round(struct engine *engine, int64_t now)
+{
+	static const char *const reasons[] = {
+		[ROUND_NONE] = "",
+		[ROUND_POLLED] = "a file system without notifications",
+		[ROUND_RECONCILE] = "reconcile",
+		[ROUND_FOUND] = "a tier came back",
+		[ROUND_START] = "first scan",
+		[ROUND_OVERFLOW] = "kernel queue overflow",
+	};
+	char text[TEXT];
+	struct event event = {
+		.action = EVENT_RESYNCED,
+		.text = text,
+		.reason = reasons[engine->round],
+		.duration = now > engine->round_started ? (now - engine->round_started) * 1000 : 0,
+		.counts = {{"messages", table_count(engine->table)},
+			   {"found", engine->round_found},
+			   {"departed", engine->round_departed}},
+		.n_counts = 3,
+	};
+
+	snprintf(text, sizeof text,
+		 "memory and spool agree: %zu messages, %llu found, %llu departed (%s)",
+		 table_count(engine->table), (unsigned long long)engine->round_found,
+		 (unsigned long long)engine->round_departed, event.reason);
+	events_emit(engine->events, &event);
+}

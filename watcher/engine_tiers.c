@@ -1,0 +1,309 @@
+/* engine_tiers.c - the engine's directories: taken up, lost, found again, dropped; and a new policy
+ * put into force. */
+#include "engine_parts.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "qfwatch/log.h"
+#include "qfwatch/notify.h"
+#include "qfwatch/xalloc.h"
+
+/* A lost directory is looked for at once when its parent or the mounts change, and this often in
+ * any case. */
+#define LOST_EVERY (5 * CLOCK_SECOND)
+
+/* Directories whose file system sends no notifications are scanned this often. */
+#define POLL_EVERY (60 * CLOCK_SECOND)
+
+/* ---- rounds asked for ---- */
+
+static void room_for_directories(struct engine *engine)
+{
+	size_t n = engine->spool.n_dirs;
+
+	if (n <= engine->n_round_dirs)
+		return;
+	engine->round_dirs = xreallocarray(engine->round_dirs, n, sizeof(bool));
+	engine->next_dirs = xreallocarray(engine->next_dirs, n, sizeof(bool));
+	for (size_t i = engine->n_round_dirs; i < n; i++)
+		engine->round_dirs[i] = engine->next_dirs[i] = false;
+	engine->n_round_dirs = n;
+}
+
+void engine_want_round(struct engine *engine, enum round_reason reason, size_t directory)
+{
+	room_for_directories(engine);
+	engine->next_dirs[directory] = true;
+	if (reason > engine->next_round)
+		engine->next_round = reason;
+}
+
+void engine_want_full_round(struct engine *engine, enum round_reason reason)
+{
+	for (size_t i = 0; i < engine->spool.n_dirs; i++)
+		if (engine->spool.dirs[i].state == QDIR_ACTIVE)
+			engine_want_round(engine, reason, i);
+}
+
+/* ---- one directory ---- */
+
+static char *parent_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash == path ? xstrdup("/") : xasprintf("%.*s", (int)(slash - path), path);
+}
+
+static int watch(const struct qdir *dir, uint16_t directory)
+{
+	char *parent = parent_of(dir->path);
+	char *folder = dir->qf == dir->fd ? xstrdup(dir->path) : xasprintf("%s/qf", dir->path);
+	int r = notify_add(folder, NOTIFY_SPOOL, directory);
+
+	if (r == 0 && dir->qf != dir->fd)
+		r = notify_add(dir->path, NOTIFY_SELF, directory);
+	/* A parent that may not be read costs only the speed with which a lost tier is found again.
+	 */
+	if (r == 0)
+		notify_add(parent, NOTIFY_PARENT, directory);
+	free(parent);
+	free(folder);
+	return r;
+}
+
+static void unwatch(uint16_t directory)
+{
+	notify_remove(NOTIFY_SPOOL, directory);
+	notify_remove(NOTIFY_SELF, directory);
+}
+
+/* A directory that is open gets its watch, and only then its scan. Watches go by path: so it is
+ * made sure afterwards that the path still means the directory that is open. Returns 0 or -errno,
+ * then nothing is watched. */
+static int take_up(struct engine *engine, uint16_t directory, enum round_reason reason)
+{
+	struct qdir *dir = &engine->spool.dirs[directory];
+	int r = 0;
+
+	if (engine->watching) {
+		r = watch(dir, directory);
+		if (r == 0)
+			r = spool_verify(dir);
+		if (r < 0) {
+			unwatch(directory);
+			return r;
+		}
+		if (dir->unreliable) {
+			log_warning("%s is on a file system that does not tell of all changes "
+				    "(network, FUSE, overlay): it is "
+				    "scanned every %d s as well",
+				    dir->path, (int)(POLL_EVERY / CLOCK_SECOND));
+			if (engine->poll_at == INT64_MAX)
+				engine->poll_at = engine->now + POLL_EVERY;
+		}
+	}
+	dir->state = QDIR_ACTIVE;
+	engine_want_round(engine, reason, directory);
+	return 0;
+}
+
+static void found(struct engine *engine, uint16_t directory)
+{
+	struct qdir *dir = &engine->spool.dirs[directory];
+
+	engine->counts.lost_directories--;
+	engine_report_directory(engine, EVENT_TIER_FOUND, dir, 0);
+	/* Who waits for this tier as its target is asked again. */
+	engine->redeciding = true;
+	engine->redecide_at = MSGREF_NONE;
+}
+
+static bool try_to_find(struct engine *engine, uint16_t directory)
+{
+	struct qdir *dir = &engine->spool.dirs[directory];
+
+	if (spool_reopen(dir, engine->access) < 0)
+		return false;
+	if (take_up(engine, directory, ROUND_FOUND) < 0) {
+		spool_lose(dir);
+		return false;
+	}
+	found(engine, directory);
+	return true;
+}
+
+void engine_lose(struct engine *engine, uint16_t directory, int error)
+{
+	struct qdir *dir = &engine->spool.dirs[directory];
+
+	if (dir->state != QDIR_ACTIVE)
+		return;
+	unwatch(directory);
+	spool_lose(dir);
+	engine->counts.lost_directories++;
+	engine_report_directory(engine, EVENT_TIER_LOST, dir, error);
+	/* Another one may stand in its place already. */
+	if (!try_to_find(engine, directory) && engine->mode == ENGINE_WATCH)
+		engine->lost_at = engine->now + LOST_EVERY;
+}
+
+int engine_verify_directory(struct engine *engine, uint16_t directory)
+{
+	int r = spool_verify(&engine->spool.dirs[directory]);
+
+	if (r < 0)
+		engine_lose(engine, directory, -r);
+	return r;
+}
+
+/* ---- all directories ---- */
+
+static void take_up_new(struct engine *engine, enum round_reason reason)
+{
+	for (size_t i = 0; i < engine->spool.n_dirs; i++) {
+		struct qdir *dir = &engine->spool.dirs[i];
+		int r = dir->state == QDIR_NEW ? take_up(engine, (uint16_t)i, reason) : 0;
+
+		if (r < 0) {
+			/* Refused for now: it is treated as any lost directory, and tried again. */
+			dir->state = QDIR_ACTIVE;
+			engine_lose(engine, (uint16_t)i, -r);
+		}
+	}
+}
+
+static void grow(struct engine *engine)
+{
+	struct problems problems = {0};
+
+	if (spool_grow(&engine->spool, engine->policy, engine->access, &problems) > 0)
+		take_up_new(engine, ROUND_FOUND);
+	for (size_t i = 0; i < problems.count; i++)
+		log_warning("%s", problems.list[i].text);
+	problems_free(&problems);
+}
+
+void engine_check_directories(struct engine *engine)
+{
+	engine->lost_at = INT64_MAX;
+	engine->check_wanted = false;
+	for (size_t i = 0; i < engine->spool.n_dirs; i++) {
+		struct qdir *dir = &engine->spool.dirs[i];
+
+		if (dir->state == QDIR_ACTIVE)
+			engine_verify_directory(engine, (uint16_t)i);
+		else if (dir->state == QDIR_LOST && !try_to_find(engine, (uint16_t)i) &&
+			 engine->mode == ENGINE_WATCH)
+			engine->lost_at = engine->now + LOST_EVERY;
+	}
+	grow(engine);
+}
+
+/* ---- a policy ---- */
+
+static void forget_directory(struct engine *engine, uint16_t directory)
+{
+	for (msgref ref = table_next(engine->table, MSGREF_NONE); ref;
+	     ref = table_next(engine->table, ref))
+		if (table_get(engine->table, ref)->directory == directory)
+			engine_forget(engine, ref);
+}
+
+static void leave(struct engine *engine, uint16_t directory)
+{
+	struct qdir *dir = &engine->spool.dirs[directory];
+
+	unwatch(directory);
+	notify_remove(NOTIFY_PARENT, directory);
+	if (dir->messages)
+		forget_directory(engine, directory);
+	if (engine->scan.names && engine->scan_dir == directory)
+		scan_end(&engine->scan);
+	if (directory < engine->n_round_dirs)
+		engine->round_dirs[directory] = engine->next_dirs[directory] = false;
+	spool_drop(dir);
+}
+
+/* The first policy must be able to watch all it names; later ones get what is lost back by the
+ * usual way. */
+static int watch_first(struct engine *engine, struct problems *problems)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < engine->spool.n_dirs; i++) {
+		struct qdir *dir = &engine->spool.dirs[i];
+		int r = dir->state == QDIR_NEW ? take_up(engine, (uint16_t)i, ROUND_START) : 0;
+
+		if (r < 0) {
+			problems_add(problems, PROBLEM_REFUSED, "%s cannot be watched (%s): %s",
+				     dir->path, strerror(-r), notify_remedy(-r));
+			result = r;
+		}
+	}
+	return result;
+}
+
+static int start_notify(struct engine *engine, struct problems *problems)
+{
+	int r;
+
+	if (engine->mode == ENGINE_ONCE || engine->watching)
+		return 0;
+	r = notify_open();
+	if (r < 0)
+		problems_add(problems, PROBLEM_REFUSED, "inotify cannot be used (%s): %s",
+			     strerror(-r), notify_remedy(-r));
+	else
+		engine->watching = true;
+	return r;
+}
+
+int engine_apply(struct engine *engine, struct policy *policy, struct problems *problems)
+{
+	struct policy *old = engine->policy;
+	struct spool_plan *plan;
+	int r = start_notify(engine, problems);
+
+	engine->now = clock_now();
+	if (r == 0)
+		r = spool_plan(&engine->spool, policy, engine->access, problems, &plan);
+	if (r < 0)
+		return r;
+	r = events_configure(engine->events, policy, problems);
+	if (r < 0) {
+		spool_abandon(plan);
+		return r;
+	}
+	spool_commit(&engine->spool, plan);
+	engine->policy = policy;
+	if (!old) {
+		r = watch_first(engine, problems);
+		if (r < 0) {
+			engine->policy = NULL;
+			return r;
+		}
+	} else {
+		for (size_t i = 0; i < engine->spool.n_dirs; i++)
+			if (engine->spool.dirs[i].state == QDIR_LEAVING)
+				leave(engine, (uint16_t)i);
+		take_up_new(engine, ROUND_START);
+		engine->redeciding = true;
+		engine->redecide_at = MSGREF_NONE;
+		policy_free(old);
+	}
+	room_for_directories(engine);
+	/* Tiers have new numbers: where a message has been is only known for where it is. */
+	for (msgref ref = table_next(engine->table, MSGREF_NONE); ref;
+	     ref = table_next(engine->table, ref)) {
+		struct message *message = table_get(engine->table, ref);
+
+		message->visited = UINT64_C(1) << engine_directory(engine, message)->tier;
+	}
+	engine->reconcile_at = engine->mode == ENGINE_WATCH
+				       ? engine->now + policy->reconcile * CLOCK_SECOND
+				       : INT64_MAX;
+	return 0;
+}

@@ -1,0 +1,452 @@
+/* loop.c - see loop.h */
+#include "qfwatch/loop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "qfwatch/clock.h"
+#include "qfwatch/engine.h"
+#include "qfwatch/log.h"
+#include "qfwatch/notify.h"
+#include "qfwatch/supervisor.h"
+
+/* How long the sinks may take nothing before a stop, or a single pass, goes on without them. */
+#define PATIENCE (2 * CLOCK_SECOND)
+
+struct loop {
+	const struct loop_options *options;
+	struct engine *engine;
+	struct events *events;
+	int epoll, timer, signals, mounts;
+	int64_t armed;		       /* what the timer is set to; INT64_MAX: off */
+	int64_t watchdog, watchdog_at; /* interval (0: none) and next time */
+	int64_t events_at;	       /* when a sink wants to be tried again */
+	uint64_t lost_told;	       /* lost directories in the last STATUS */
+	struct stat policy_stat;       /* of the policy file when it was last read */
+	bool stop;
+	const char *stop_reason;
+};
+
+/* ---- setting up ---- */
+
+static int add(struct loop *loop, int fd, uint32_t what)
+{
+	struct epoll_event event = {.events = what, .data.fd = fd};
+
+	return epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event);
+}
+
+static bool open_descriptors(struct loop *loop)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+
+	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
+	loop->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+	loop->timer = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+	/* Without /proc, mounts are noticed by the notifications of what is mounted, and by the
+	 * reconcile. */
+	loop->mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	if (loop->epoll < 0 || loop->signals < 0 || loop->timer < 0 ||
+	    add(loop, loop->signals, EPOLLIN) < 0 || add(loop, loop->timer, EPOLLIN) < 0)
+		return false;
+	if (loop->mounts >= 0)
+		add(loop, loop->mounts, EPOLLPRI);
+	return true;
+}
+
+static void close_descriptors(struct loop *loop)
+{
+	int all[] = {loop->epoll, loop->signals, loop->timer, loop->mounts};
+
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+		if (all[i] >= 0)
+			close(all[i]);
+}
+
+static void log_problems(const struct problems *problems)
+{
+	for (size_t i = 0; i < problems->count; i++)
+		log_line(problems->list[i].kind == PROBLEM_NOTE ? LOG_LEVEL_NOTICE
+								: LOG_LEVEL_ERROR,
+			 "%s", problems->list[i].text);
+	if (problems->incomplete)
+		log_error("out of memory: there may be more findings");
+}
+
+/* ---- the policy ---- */
+
+static void tell_policy_loaded(struct loop *loop, const struct policy *policy)
+{
+	char text[512];
+	struct event event = {
+		.action = EVENT_POLICY_LOADED,
+		.text = text,
+		.path = loop->options->policy,
+		.counts = {{"tiers", policy->n_tiers}, {"rules", policy->n_rules}},
+		.n_counts = 2,
+	};
+
+	snprintf(text, sizeof text, "policy loaded from %s: %zu tiers, %zu rules",
+		 loop->options->policy, policy->n_tiers, policy->n_rules);
+	events_emit(loop->events, &event);
+}
+
+static void tell_policy_rejected(struct loop *loop, const struct problems *problems)
+{
+	char text[512];
+	const char *first = "out of memory";
+	struct event event = {
+		.action = EVENT_POLICY_REJECTED,
+		.failure = true,
+		.text = text,
+		.path = loop->options->policy,
+		.remedy = "qfwatch check tells all that is wrong; the policy in force stays",
+		.counts = {{"problems", 0}},
+		.n_counts = 1,
+	};
+
+	for (size_t i = problems->count; i-- > 0;)
+		if (problems->list[i].kind != PROBLEM_NOTE) {
+			first = problems->list[i].text;
+			event.counts[0].value++;
+		}
+	snprintf(text, sizeof text, "policy rejected, the old one stays in force: %s", first);
+	event.reason = first;
+	events_emit(loop->events, &event);
+}
+
+/* Loads the policy file and puts it into force. Returns 0 or -errno; the findings are in *problems.
+ */
+static int take_policy(struct loop *loop, struct problems *problems)
+{
+	struct policy *policy = NULL;
+	int r;
+
+	if (stat(loop->options->policy, &loop->policy_stat) < 0)
+		memset(&loop->policy_stat, 0, sizeof loop->policy_stat);
+	r = policy_load(loop->options->policy, problems, &policy);
+	if (r == 0)
+		r = engine_apply(loop->engine, policy, problems);
+	if (r < 0)
+		policy_free(policy);
+	else
+		tell_policy_loaded(loop, policy);
+	return r;
+}
+
+static void watch_policy(struct loop *loop)
+{
+	int r = engine_watch_policy(loop->engine, loop->options->policy);
+
+	if (r < 0)
+		log_warning("the folder of %s cannot be watched (%s): send SIGHUP after a change",
+			    loop->options->policy, strerror(-r));
+}
+
+static void reload(struct loop *loop)
+{
+	struct problems problems = {0};
+
+	supervisor_tell("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)(clock_monotonic() / 1000));
+	if (take_policy(loop, &problems) < 0)
+		tell_policy_rejected(loop, &problems);
+	log_problems(&problems);
+	problems_free(&problems);
+	watch_policy(loop);
+	supervisor_tell("READY=1");
+}
+
+/* Saved, says the kernel: but one save may come as several notifications. */
+static void policy_file_touched(struct loop *loop)
+{
+	struct stat now, before = loop->policy_stat;
+
+	if (stat(loop->options->policy, &now) == 0 && now.st_ino == before.st_ino &&
+	    now.st_dev == before.st_dev && now.st_size == before.st_size &&
+	    now.st_mtim.tv_sec == before.st_mtim.tv_sec &&
+	    now.st_mtim.tv_nsec == before.st_mtim.tv_nsec)
+		return;
+	reload(loop);
+}
+
+/* ---- signals, time, status ---- */
+
+static void tell_status(struct loop *loop, bool to_log)
+{
+	struct engine_counts counts = engine_count(loop->engine);
+	char text[400];
+
+	snprintf(text, sizeof text,
+		 "%llu messages; since the start %llu moved, %llu deleted, %llu departed; now %llu "
+		 "busy, %llu failed, %llu "
+		 "refused, %llu directories lost; %llu overflows, %llu events dropped",
+		 (unsigned long long)counts.messages, (unsigned long long)counts.moved,
+		 (unsigned long long)counts.deleted, (unsigned long long)counts.departed,
+		 (unsigned long long)counts.busy, (unsigned long long)counts.failed,
+		 (unsigned long long)counts.refused, (unsigned long long)counts.lost_directories,
+		 (unsigned long long)counts.overflows,
+		 (unsigned long long)events_dropped(loop->events));
+	loop->lost_told = counts.lost_directories;
+	supervisor_tell("STATUS=%s", text);
+	if (to_log)
+		log_notice("%s; %zu bytes of memory for messages", text, counts.table_bytes);
+}
+
+static void take_signal(struct loop *loop, int number)
+{
+	switch (number) {
+	case SIGHUP:
+		events_reopen(loop->events);
+		reload(loop);
+		break;
+	case SIGUSR1:
+		tell_status(loop, true);
+		break;
+	default:
+		loop->stop = true;
+		loop->stop_reason = number == SIGINT ? "SIGINT" : "SIGTERM";
+	}
+}
+
+static void take_signals(struct loop *loop)
+{
+	struct signalfd_siginfo info;
+
+	while (read(loop->signals, &info, sizeof info) == sizeof info)
+		take_signal(loop, (int)info.ssi_signo);
+}
+
+static void take_timer(struct loop *loop)
+{
+	uint64_t expirations;
+
+	loop->armed = INT64_MAX;
+	/* TFD_TIMER_CANCEL_ON_SET: somebody set the clock. */
+	if (read(loop->timer, &expirations, sizeof expirations) < 0 && errno == ECANCELED) {
+		engine_clock_set(loop->engine);
+		loop->watchdog_at = loop->watchdog ? clock_now() + loop->watchdog : INT64_MAX;
+	}
+}
+
+static void feed_watchdog(struct loop *loop, int64_t now)
+{
+	if (now < loop->watchdog_at)
+		return;
+	supervisor_tell("WATCHDOG=1");
+	tell_status(loop, false);
+	loop->watchdog_at = now + loop->watchdog;
+}
+
+static int64_t next_deadline(const struct loop *loop)
+{
+	int64_t deadline = engine_deadline(loop->engine);
+
+	if (loop->watchdog_at < deadline)
+		deadline = loop->watchdog_at;
+	if (loop->events_at < deadline)
+		deadline = loop->events_at;
+	return deadline;
+}
+
+/* Sets the timer, if that is not what it is set to. Absolute and wall-clock, as deadlines are. */
+static void arm(struct loop *loop, int64_t deadline)
+{
+	struct itimerspec spec = {0};
+
+	if (deadline == loop->armed)
+		return;
+	loop->armed = deadline;
+	if (deadline != INT64_MAX) {
+		/* A zero time would switch it off. */
+		int64_t at = deadline > 0 ? deadline : 1;
+
+		spec.it_value.tv_sec = at / CLOCK_SECOND;
+		spec.it_value.tv_nsec = at % CLOCK_SECOND * 1000;
+	}
+	timerfd_settime(loop->timer, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &spec, NULL);
+}
+
+/* ---- the loop ---- */
+
+static void take_events(struct loop *loop, int timeout)
+{
+	struct epoll_event ready[8];
+	int n = epoll_wait(loop->epoll, ready, sizeof ready / sizeof *ready, timeout);
+
+	for (int i = 0; i < n; i++) {
+		if (ready[i].data.fd == loop->signals)
+			take_signals(loop);
+		else if (ready[i].data.fd == loop->timer)
+			take_timer(loop);
+		else if (ready[i].data.fd == loop->mounts)
+			engine_mounts_changed(loop->engine);
+		/* Notifications are taken by every turn. */
+	}
+}
+
+static void run(struct loop *loop)
+{
+	while (!loop->stop) {
+		int64_t now = clock_now();
+		bool more = engine_turn(loop->engine, now);
+
+		if (engine_take_policy_hint(loop->engine))
+			policy_file_touched(loop);
+		if (loop->options->once && events_crowded(loop->events))
+			events_wait(loop->events, PATIENCE);
+		loop->events_at = events_flush(loop->events, now);
+		feed_watchdog(loop, now);
+		if (engine_count(loop->engine).lost_directories != loop->lost_told)
+			tell_status(loop, false);
+		if (loop->options->once && !more && engine_deadline(loop->engine) == INT64_MAX) {
+			loop->stop_reason = "the pass is complete";
+			return;
+		}
+		if (!more)
+			arm(loop, next_deadline(loop));
+		take_events(loop, more ? 0 : -1);
+	}
+}
+
+static void tell_started(struct loop *loop)
+{
+	struct event event = {
+		.action = EVENT_STARTED,
+		.text = loop->options->dry_run ? "qfwatch " QFWATCH_VERSION
+						 " started (dry run: nothing is touched)"
+					       : "qfwatch " QFWATCH_VERSION " started",
+		.path = loop->options->policy,
+	};
+
+	events_emit(loop->events, &event);
+}
+
+static void tell_stopped(struct loop *loop)
+{
+	struct engine_counts counts = engine_count(loop->engine);
+	char text[256];
+	struct event event = {
+		.action = EVENT_STOPPED,
+		.text = text,
+		.reason = loop->stop_reason,
+		.counts = {{"messages", counts.messages},
+			   {"moved", counts.moved},
+			   {"deleted", counts.deleted},
+			   {"departed", counts.departed},
+			   {"busy", counts.busy},
+			   {"failed", counts.failed},
+			   {"refused", counts.refused},
+			   {"overflows", counts.overflows},
+			   {"dropped", events_dropped(loop->events)}},
+		.n_counts = 9,
+	};
+
+	snprintf(text, sizeof text,
+		 "qfwatch stopped (%s): %llu moved, %llu deleted; %llu messages in the spool",
+		 loop->stop_reason, (unsigned long long)counts.moved,
+		 (unsigned long long)counts.deleted, (unsigned long long)counts.messages);
+	events_emit(loop->events, &event);
+}
+
+static int outcome(struct loop *loop)
+{
+	struct engine_counts counts = engine_count(loop->engine);
+
+	if (!loop->options->once)
+		return 0;
+	if (counts.busy || counts.failed || counts.refused || counts.lost_directories) {
+		log_warning("left where they are: %llu busy, %llu failed, %llu refused (the events "
+			    "say why)",
+			    (unsigned long long)counts.busy, (unsigned long long)counts.failed,
+			    (unsigned long long)counts.refused);
+		return 1;
+	}
+	return 0;
+}
+
+static int start(struct loop *loop, struct problems *problems)
+{
+	struct policy *policy = NULL;
+	int r;
+
+	if (stat(loop->options->policy, &loop->policy_stat) < 0)
+		memset(&loop->policy_stat, 0, sizeof loop->policy_stat);
+	r = policy_load(loop->options->policy, problems, &policy);
+	if (r == 0)
+		r = engine_apply(loop->engine, policy, problems);
+	log_problems(problems);
+	if (r < 0) {
+		int code = problems_exit_code(problems);
+
+		if (!problems_any(problems))
+			log_error("cannot start: %s", strerror(-r));
+		policy_free(policy);
+		return code ? code : 3;
+	}
+	if (notify_fd() >= 0 && add(loop, notify_fd(), EPOLLIN) < 0) {
+		log_error("epoll: %s", strerror(errno));
+		return 3;
+	}
+	watch_policy(loop);
+	tell_started(loop);
+	tell_policy_loaded(loop, policy);
+	supervisor_tell("READY=1");
+	return 0;
+}
+
+int loop_run(const struct loop_options *options)
+{
+	struct loop loop = {.options = options,
+			    .epoll = -1,
+			    .timer = -1,
+			    .signals = -1,
+			    .mounts = -1,
+			    .armed = INT64_MAX,
+			    .watchdog_at = INT64_MAX,
+			    .events_at = INT64_MAX};
+	struct problems problems = {0};
+	int code;
+
+	if (!open_descriptors(&loop)) {
+		log_error("cannot start: %s", strerror(errno));
+		close_descriptors(&loop);
+		return 3;
+	}
+	loop.watchdog = supervisor_open();
+	if (loop.watchdog)
+		loop.watchdog_at = clock_now() + loop.watchdog;
+	loop.events = events_new(options->dry_run);
+	loop.engine = engine_new(loop.events, options->once ? ENGINE_ONCE : ENGINE_WATCH,
+				 options->dry_run);
+	code = start(&loop, &problems);
+	if (code == 0) {
+		run(&loop);
+		supervisor_tell("STOPPING=1");
+		tell_stopped(&loop);
+		events_wait(loop.events, PATIENCE);
+		code = outcome(&loop);
+	}
+	engine_free(loop.engine);
+	events_free(loop.events);
+	problems_free(&problems);
+	supervisor_close();
+	close_descriptors(&loop);
+	return code;
+}

@@ -1,0 +1,51 @@
+/* main.c - the table of subcommands. */
+#include "qfwatch/command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct command commands[] = {
+	{"run", "watch the tiers and act on the policy's rules", cmd_run},
+	{"check", "tell everything that is wrong with a policy", cmd_check},
+};
+
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
+static void print_usage(FILE *to)
+{
+	fputs("usage: qfwatch COMMAND [OPTION...]\n"
+	      "\n"
+	      "Moves the messages of a sendmail spool from tier to tier by a policy, from the "
+	      "kernel's notifications.\n"
+	      "\n",
+	      to);
+	for (int i = 0; i < N_COMMANDS; i++)
+		fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].summary);
+	fputs("\n"
+	      "qfwatch COMMAND -h tells a command's options; qfwatch --version tells the version.\n"
+	      "The policy is /etc/qfwatch/policy.json, or what -c FILE names.\n",
+	      to);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2) {
+		print_usage(stderr);
+		return EXIT_USAGE;
+	}
+	if (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0 ||
+	    strcmp(argv[1], "help") == 0) {
+		print_usage(stdout);
+		return EXIT_DONE;
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		puts("qfwatch " QFWATCH_VERSION);
+		return EXIT_DONE;
+	}
+	for (int i = 0; i < N_COMMANDS; i++)
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return commands[i].run(argc - 1, argv + 1);
+	fprintf(stderr, "qfwatch: unknown command \"%s\"\n", argv[1]);
+	print_usage(stderr);
+	return EXIT_USAGE;
+}

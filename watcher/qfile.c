@@ -1,0 +1,247 @@
+/* qfile.c - see qfile.h */
+#include "qfwatch/qfile.h"
+
+#include <string.h>
+
+enum { SEEN_CREATED = 1, SEEN_LAST_ATTEMPT = 2, SEEN_ATTEMPTS = 4 };
+
+const char *qfile_verdict_text(enum qfile_verdict verdict)
+{
+	switch (verdict) {
+	case QFILE_OK:
+		return "sound";
+	case QFILE_EMPTY:
+		return "the qf is empty";
+	case QFILE_INCOMPLETE:
+		return "the qf has no final \".\" line";
+	case QFILE_NO_CREATED:
+		return "the qf has no T line (time of creation)";
+	case QFILE_NO_ATTEMPTS:
+		return "the qf has no N line (number of attempts)";
+	case QFILE_BAD_CREATED:
+		return "the T line of the qf is not a time";
+	case QFILE_BAD_LAST_ATTEMPT:
+		return "the K line of the qf is not a time";
+	case QFILE_BAD_ATTEMPTS:
+		return "the N line of the qf is not a number of attempts";
+	case QFILE_TWICE:
+		return "the qf has two T, K or N lines";
+	case QFILE_TRAILING:
+		return "the qf goes on after its final \".\" line";
+	}
+	return "unknown";
+}
+
+void qfile_begin(struct qfile_reader *reader)
+{
+	memset(reader, 0, sizeof *reader);
+}
+
+/* The first thing that is wrong is what gets reported. */
+static void object(struct qfile_reader *reader, enum qfile_verdict verdict)
+{
+	if (reader->verdict == QFILE_OK)
+		reader->verdict = verdict;
+}
+
+/* Digits and nothing else: no sign, no blank, no NUL. Returns false if it is none, or past
+ * UINT32_MAX. */
+static bool read_number(const char *text, size_t length, uint32_t *ret)
+{
+	uint64_t value = 0;
+
+	if (length == 0)
+		return false;
+	for (size_t i = 0; i < length; i++) {
+		if (text[i] < '0' || text[i] > '9')
+			return false;
+		value = value * 10 + (uint64_t)(text[i] - '0');
+		if (value > UINT32_MAX)
+			return false;
+	}
+	*ret = (uint32_t)value;
+	return true;
+}
+
+static void take_number(struct qfile_reader *reader, uint8_t which, uint32_t *ret,
+			enum qfile_verdict bad)
+{
+	if (reader->seen & which)
+		object(reader, QFILE_TWICE);
+	reader->seen |= which;
+	if (reader->number_length > sizeof reader->number ||
+	    !read_number(reader->number, reader->number_length, ret))
+		object(reader, bad);
+}
+
+static void end_line(struct qfile_reader *reader)
+{
+	switch (reader->line) {
+	case 'T':
+		take_number(reader, SEEN_CREATED, &reader->file.created, QFILE_BAD_CREATED);
+		break;
+	case 'K':
+		take_number(reader, SEEN_LAST_ATTEMPT, &reader->file.last_attempt,
+			    QFILE_BAD_LAST_ATTEMPT);
+		break;
+	case 'N':
+		take_number(reader, SEEN_ATTEMPTS, &reader->file.attempts, QFILE_BAD_ATTEMPTS);
+		break;
+	case 'R':
+		reader->file.recipients++;
+		break;
+	case 'd':
+		reader->file.data_elsewhere = true;
+		break;
+	case 'q':
+		reader->file.quarantined = true;
+		break;
+	case '.':
+		if (reader->dot_only)
+			reader->ended = true;
+		break;
+	}
+	reader->line = 0;
+}
+
+static bool counts(char line)
+{
+	return line == 'T' || line == 'K' || line == 'N';
+}
+
+void qfile_feed(struct qfile_reader *reader, const char *bytes, size_t length)
+{
+	const char *end = bytes + length;
+
+	if (length)
+		reader->any = true;
+	while (bytes < end) {
+		const char *stop;
+		size_t rest;
+
+		if (reader->ended) {
+			object(reader, QFILE_TRAILING);
+			return;
+		}
+		if (reader->line == 0) {
+			/* An empty line has no letter: give it one that means nothing. */
+			if (*bytes == '\n') {
+				bytes++;
+				continue;
+			}
+			reader->line = *bytes ? *bytes : ' ';
+			reader->dot_only = *bytes == '.';
+			reader->number_length = 0;
+			bytes++;
+		}
+		stop = memchr(bytes, '\n', (size_t)(end - bytes));
+		rest = (size_t)((stop ? stop : end) - bytes);
+		if (rest)
+			reader->dot_only = false;
+		if (counts(reader->line)) {
+			size_t room = sizeof reader->number - reader->number_length;
+
+			if (reader->number_length <= sizeof reader->number && rest <= room) {
+				memcpy(reader->number + reader->number_length, bytes, rest);
+				reader->number_length = (uint8_t)(reader->number_length + rest);
+			} else {
+				reader->number_length = sizeof reader->number + 1;
+			}
+		}
+		if (!stop)
+			return;
+		end_line(reader);
+		bytes = stop + 1;
+	}
+}
+
+enum qfile_verdict qfile_end(struct qfile_reader *reader, struct qfile *ret)
+{
+	if (!reader->any)
+		return QFILE_EMPTY;
+	/* sendmail takes a final "." without its newline, so it is complete. Any other open line
+	 * was cut short. */
+	if (reader->line == '.' && reader->dot_only)
+		end_line(reader);
+	if (!reader->ended)
+		return QFILE_INCOMPLETE;
+	if (reader->verdict != QFILE_OK)
+		return reader->verdict;
+	if (!(reader->seen & SEEN_CREATED))
+		return QFILE_NO_CREATED;
+	if (!(reader->seen & SEEN_ATTEMPTS))
+		return QFILE_NO_ATTEMPTS;
+	*ret = reader->file;
+	return QFILE_OK;
+}
+
+static char lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+/* The domain of an address as it stands on an R line ("RPFD:<someone@example.net>"): what follows
+ * the last "@", up to what cannot be in a domain. Returns its length, 0 for none. */
+static size_t find_domain(const char *line, size_t length, const char **ret)
+{
+	const char *at = memrchr(line, '@', length);
+	size_t n = 0, room;
+
+	if (!at)
+		return 0;
+	at++;
+	room = length - (size_t)(at - line);
+	while (n < room && (unsigned char)at[n] > ' ' && !strchr(">),;\"", at[n]))
+		n++;
+	while (n && at[n - 1] == '.')
+		n--;
+	*ret = at;
+	return n;
+}
+
+static bool known(const char *const *domains, size_t count, const char *domain, size_t length)
+{
+	for (size_t i = 0; i < count; i++) {
+		size_t k = 0;
+
+		while (k < length && domains[i][k] && domains[i][k] == lower(domain[k]))
+			k++;
+		if (k == length && !domains[i][k])
+			return true;
+	}
+	return false;
+}
+
+size_t qfile_domains(const char *bytes, size_t length, const char **domains, size_t max,
+		     char *buffer, size_t size, bool *ret_cut)
+{
+	const char *end = bytes + length;
+	size_t count = 0, used = 0;
+	bool cut = false;
+
+	while (bytes < end && !cut) {
+		const char *stop = memchr(bytes, '\n', (size_t)(end - bytes));
+		const char *domain = NULL;
+		size_t n;
+
+		if (!stop)
+			stop = end;
+		n = *bytes == 'R' ? find_domain(bytes, (size_t)(stop - bytes), &domain) : 0;
+		if (n && !known(domains, count, domain, n)) {
+			if (count == max || n + 1 > size - used) {
+				cut = true;
+			} else {
+				char *copy = buffer + used;
+
+				for (size_t i = 0; i < n; i++)
+					copy[i] = lower(domain[i]);
+				copy[n] = 0;
+				used += n + 1;
+				domains[count++] = copy;
+			}
+		}
+		bytes = stop + 1;
+	}
+	*ret_cut = cut;
+	return count;
+}
