@@ -15,13 +15,11 @@
 #include <unistd.h>
 
 #include <sys/inotify.h>
+#include <sys/select.h>
 
 #include <inotifytools/inotifytools.h>
 
 #include "qfwatch/xalloc.h"
-
-/* The library waits with select(2), which takes descriptors below this only. */
-#define MAX_DESCRIPTOR 1024
 
 #define FATE (IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK)
 
@@ -54,38 +52,36 @@ static struct {
 
 /* ---- start and end ---- */
 
-/* The library does not tell its descriptor: it is the one that is an inotify instance and was none
- * before. */
-static int find_descriptor(const unsigned char *before, int limit)
+static bool is_inotify(int fd)
 {
-	for (int fd = 0; fd < limit; fd++) {
-		char path[32], target[32];
-		ssize_t n;
+	char path[32], target[32];
+	ssize_t n;
 
-		snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-		n = readlink(path, target, sizeof target - 1);
-		if (n <= 0)
-			continue;
-		target[n] = 0;
-		if (strcmp(target, "anon_inode:inotify") == 0 && !before[fd])
-			return fd;
-	}
-	return -EBADF;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	n = readlink(path, target, sizeof target - 1);
+	if (n <= 0)
+		return false;
+	target[n] = 0;
+	return strcmp(target, "anon_inode:inotify") == 0;
 }
 
 int notify_open(void)
 {
-	unsigned char before[MAX_DESCRIPTOR];
-	int fd;
+	/* The library does not tell its descriptor: it gets the lowest free one (inotify_init),
+	 * which is the one that we get and give back just before. */
+	int fd = open("/", O_PATH | O_CLOEXEC);
 
-	for (fd = 0; fd < MAX_DESCRIPTOR; fd++)
-		before[fd] = fcntl(fd, F_GETFD) >= 0;
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	/* It waits with select(2), which takes none above. */
+	if (fd >= FD_SETSIZE)
+		return -EMFILE;
 	if (!inotifytools_initialize())
 		return inotifytools_error() ? -inotifytools_error() : -EALREADY;
-	fd = find_descriptor(before, MAX_DESCRIPTOR);
-	if (fd < 0) {
+	if (!is_inotify(fd)) {
 		inotifytools_cleanup();
-		return fd;
+		return -EBADF;
 	}
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);

@@ -1,0 +1,21 @@
+# bash completion for qfwatch(8)
+_qfwatch()
+{
+	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+	COMPREPLY=()
+	case $previous in
+	-c | --config)
+		mapfile -t COMPREPLY < <(compgen -f -- "$current")
+		return
+		;;
+	esac
+	if [ "$COMP_CWORD" -eq 1 ]; then
+		mapfile -t COMPREPLY < <(compgen -W 'run check --help --version' -- "$current")
+		return
+	fi
+	case ${COMP_WORDS[1]} in
+	run) mapfile -t COMPREPLY < <(compgen -W '-c --config --once --dry-run -h --help' -- "$current") ;;
+	check) mapfile -t COMPREPLY < <(compgen -W '-c --config -h --help' -- "$current") ;;
+	esac
+}
+complete -F _qfwatch qfwatch
