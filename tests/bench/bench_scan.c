@@ -1,0 +1,83 @@
+/* bench_scan.c - the first scan, per message, on warm caches.
+ *
+ * Ours is a whole `qfwatch run --once --dry-run`: start of the program, policy, watches, scan,
+ * decisions, end. Beside it one thread of readdir, open, read, close; and what a cron job does:
+ * find, and awk for the lines with too high an N.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "../support/bare.h"
+#include "../support/bench.h"
+
+static double bare_pass(const struct bench *bench, const struct mta_queue *queue)
+{
+	int64_t began = stats_now();
+	int64_t count = bare_scan(queue);
+
+	if (count < 0)
+		bench_fail("cannot read %s/QUEUE: %s", bench->spool, strerror((int)-count));
+	if ((uint64_t)count != bench->scale)
+		bench_fail("%s/QUEUE has %" PRId64 " messages: expected SCALE=%" PRIu64,
+			   bench->spool, count, bench->scale);
+	return (double)(stats_now() - began) / (double)count;
+}
+
+static double cron_pass(const struct bench *bench)
+{
+	char command[2 * BENCH_PATH];
+	int64_t began = stats_now();
+	int status;
+
+	snprintf(command, sizeof(command),
+		 "find '%s/QUEUE' -name 'qf*' -exec awk "
+		 "'/^N/ { if (substr($0, 2) + 0 >= 3) print FILENAME; nextfile }' {} + >/dev/null",
+		 bench->spool);
+	status = system(command);
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		bench_fail("find and awk failed");
+	return (double)(stats_now() - began) / (double)bench->scale;
+}
+
+int main(void)
+{
+	struct bench bench;
+	struct mta_queue queue;
+	struct bench_row row = {
+		.key = "scan",
+		.what = "first scan, per message",
+		.unit = BENCH_NANOSECONDS,
+		.reach = "<= 0.80 x",
+		.reach_ratio = 0.8,
+		.elsewhere = "qctrl: 1.5 x, again every scan",
+	};
+	struct bench_row cron = {
+		.key = "scan-cron",
+		.what = "  the same by a cron job (find and awk)",
+		.unit = BENCH_NANOSECONDS,
+		.elsewhere = "again every minute",
+	};
+
+	bench_open(&bench);
+	bench_make_spool(&bench);
+	bench_policy(&bench, BENCH_DUE_RULE);
+	bench_queue(&bench, "QUEUE", &queue);
+	bare_pass(&bench, &queue); /* warms */
+	for (int i = 0; i < bench.rounds; i++) {
+		double bare = bare_pass(&bench, &queue);
+
+		bench_add(&row.bare, bare);
+		bench_add(&row.ours, (double)bench_run_once(&bench, "--once", "--dry-run") /
+					     (double)bench.scale);
+		bench_add(&cron.bare, bare);
+		bench_add(&cron.ours, cron_pass(&bench));
+	}
+	bench_print(&row);
+	bench_print(&cron);
+	mta_queue_close(&queue);
+	return 0;
+}
