@@ -537,6 +537,8 @@ int engine_watch_policy(struct engine *engine, const char *path)
 	if (real && r == 0)
 		r = watch_policy_name(engine, real, 1);
 	free(real);
+	/* Watch, then look again: it may have been saved between its reading and this watch. */
+	engine->policy_hint = true;
 	return r;
 }
 

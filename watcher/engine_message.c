@@ -33,9 +33,13 @@
 #define FAILED_WAIT_MAX	 (60 * CLOCK_SECOND)
 #define REFUSED_WAIT_MAX (3600 * CLOCK_SECOND)
 
-/* With so many tries in vain (after 5 and 50 ms) a lock is held for longer than the end of an
+/* How a lock is asked for again before it becomes once a second and less. The kernel tells of a
+ * close just before it gives up the lock (__fput in fs/file_table.c): hence the first. */
+#define FIRST_WAITS 4u
+
+/* With so many tries in vain (after 0.2, 5 and 50 ms) a lock is held for longer than the end of an
  * attempt: worth an event. */
-#define BUSY_TELL 3
+#define BUSY_TELL 4
 
 /* How often a qf that is replaced under our eyes is read again at once. */
 #define CHANGED_TRIES 3
@@ -154,7 +158,7 @@ static void fail(struct engine *engine, msgref ref, enum trouble trouble, int er
 
 static void busy(struct engine *engine, msgref ref, const struct policy_decision *decision)
 {
-	static const int64_t first_waits[] = {5000, 50000, 500000};
+	static const int64_t first_waits[FIRST_WAITS] = {200, 5000, 50000, 500000};
 	struct message *message = table_get(engine->table, ref);
 
 	if (message->state != MESSAGE_BUSY) {
@@ -163,11 +167,12 @@ static void busy(struct engine *engine, msgref ref, const struct policy_decision
 		engine_set_state(engine, message, MESSAGE_BUSY);
 	}
 	one_more_try(message);
-	if (message->tries <= 3)
+	if (message->tries <= FIRST_WAITS)
 		table_set_deadline(engine->table, ref,
 				   engine->now + first_waits[message->tries - 1]);
 	else
-		wait(engine, ref, backoff(message->tries - 3u, CLOCK_SECOND, FAILED_WAIT_MAX));
+		wait(engine, ref,
+		     backoff(message->tries - FIRST_WAITS, CLOCK_SECOND, FAILED_WAIT_MAX));
 	if (message->tries == BUSY_TELL && is_news(message, MESSAGE_BUSY, TROUBLE_LOCKED))
 		engine_report_trouble(engine, EVENT_MESSAGE_BUSY, message, TROUBLE_LOCKED, 0, NULL,
 				      decision);

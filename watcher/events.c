@@ -194,94 +194,94 @@ static void put_time(struct json_line *line, int64_t time)
 	snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", utc.tm_year + 1900,
 		 utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
 		 (int)(time % CLOCK_SECOND));
-	json_raw(line, text);
+	json_line_raw(line, text);
 }
 
 static void put_text(struct json_line *line, const char *before, const char *text, size_t cap)
 {
-	json_raw(line, before);
-	json_string(line, text, strlen(text), cap);
+	json_line_raw(line, before);
+	json_line_string(line, text, strlen(text), cap);
 }
 
 static void put_event_start(struct json_line *line, const struct events *events, uint64_t number)
 {
-	json_raw(line, ",\"event\":{\"id\":\"");
-	json_raw(line, events->run);
-	json_raw(line, "-");
-	json_uint(line, number);
-	json_raw(line, "\",\"sequence\":");
+	json_line_raw(line, ",\"event\":{\"id\":\"");
+	json_line_raw(line, events->run);
+	json_line_raw(line, "-");
+	json_line_uint(line, number);
+	json_line_raw(line, "\",\"sequence\":");
 }
 
 static void put_event_rest(struct json_line *line, const struct event *event)
 {
-	json_raw(line, ",\"kind\":\"event\",\"category\":[");
-	json_raw(line, kinds[event->action].category);
-	json_raw(line, "],\"type\":[");
-	json_raw(line, kinds[event->action].type);
-	json_raw(line, "],\"module\":\"qfwatch\",\"dataset\":\"qfwatch.queue\",\"action\":\"");
-	json_raw(line, events_action_name(event->action));
-	json_raw(line,
-		 event->failure ? "\",\"outcome\":\"failure\"" : "\",\"outcome\":\"success\"");
+	json_line_raw(line, ",\"kind\":\"event\",\"category\":[");
+	json_line_raw(line, kinds[event->action].category);
+	json_line_raw(line, "],\"type\":[");
+	json_line_raw(line, kinds[event->action].type);
+	json_line_raw(line, "],\"module\":\"qfwatch\",\"dataset\":\"qfwatch.queue\",\"action\":\"");
+	json_line_raw(line, events_action_name(event->action));
+	json_line_raw(line,
+		      event->failure ? "\",\"outcome\":\"failure\"" : "\",\"outcome\":\"success\"");
 	if (event->reason)
 		put_text(line, ",\"reason\":", event->reason, CAP_REASON);
 	if (event->duration > 0) {
-		json_raw(line, ",\"duration\":");
-		json_int(line, event->duration);
+		json_line_raw(line, ",\"duration\":");
+		json_line_int(line, event->duration);
 	}
-	json_raw(line, "}");
+	json_line_raw(line, "}");
 }
 
 static void put_domains(struct json_line *line, const struct event *event)
 {
 	bool cut = event->domains_cut;
 
-	json_raw(line, ",\"recipient_domains\":[");
+	json_line_raw(line, ",\"recipient_domains\":[");
 	for (size_t i = 0; i < event->n_domains && !cut; i++) {
 		size_t length = strlen(event->domains[i]);
 
 		/* Room for this one, even if each byte takes six, and for all that must follow. */
-		if (!json_room(line, (length < CAP_DOMAIN ? length * 6 : CAP_DOMAIN) + 128)) {
+		if (!json_line_room(line, (length < CAP_DOMAIN ? length * 6 : CAP_DOMAIN) + 128)) {
 			cut = true;
 			break;
 		}
 		if (i)
-			json_raw(line, ",");
-		json_string(line, event->domains[i], length, CAP_DOMAIN);
+			json_line_raw(line, ",");
+		json_line_string(line, event->domains[i], length, CAP_DOMAIN);
 	}
-	json_raw(line, "]");
+	json_line_raw(line, "]");
 	line->truncated |= cut;
 }
 
 static void put_message(struct json_line *line, const struct event *event)
 {
-	json_raw(line, ",\"message\":{\"attempts\":");
-	json_uint(line, event->attempts);
-	json_raw(line, ",\"age\":");
-	json_int(line, event->age);
-	json_raw(line, ",\"size\":");
-	json_uint(line, event->size);
+	json_line_raw(line, ",\"message\":{\"attempts\":");
+	json_line_uint(line, event->attempts);
+	json_line_raw(line, ",\"age\":");
+	json_line_int(line, event->age);
+	json_line_raw(line, ",\"size\":");
+	json_line_uint(line, event->size);
 	if (event->n_domains || event->domains_cut)
 		put_domains(line, event);
-	json_raw(line, "}");
+	json_line_raw(line, "}");
 }
 
 static void put_error(struct json_line *line, const struct event *event)
 {
 	const char *code = strerrorname_np(event->error);
 
-	json_raw(line, ",\"error\":{\"code\":\"");
-	json_raw(line, code ? code : "unknown");
+	json_line_raw(line, ",\"error\":{\"code\":\"");
+	json_line_raw(line, code ? code : "unknown");
 	put_text(line, "\",\"message\":", strerror(event->error), CAP_NAME);
-	json_raw(line, "}");
+	json_line_raw(line, "}");
 }
 
 static void put_own(struct json_line *line, const struct events *events, const struct event *event)
 {
-	json_raw(line, ",\"qfwatch\":{\"schema\":\"1.0\",\"run\":\"");
-	json_raw(line, events->run);
-	json_raw(line, "\"");
+	json_line_raw(line, ",\"qfwatch\":{\"schema\":\"1.0\",\"run\":\"");
+	json_line_raw(line, events->run);
+	json_line_raw(line, "\"");
 	if (events->dry_run)
-		json_raw(line, ",\"dry_run\":true");
+		json_line_raw(line, ",\"dry_run\":true");
 	if (event->tier)
 		put_text(line, ",\"tier\":", event->tier, CAP_NAME);
 	if (event->from && event->to) {
@@ -289,7 +289,7 @@ static void put_own(struct json_line *line, const struct events *events, const s
 		put_text(line, ",\"to\":", event->to, CAP_NAME);
 		if (event->rule)
 			put_text(line, ",\"rule\":", event->rule, CAP_NAME);
-		json_raw(line, "}");
+		json_line_raw(line, "}");
 	} else if (event->rule) {
 		put_text(line, ",\"rule\":", event->rule, CAP_NAME);
 	}
@@ -297,18 +297,18 @@ static void put_own(struct json_line *line, const struct events *events, const s
 		put_text(line, ",\"remedy\":", event->remedy, CAP_REMEDY);
 	for (size_t i = 0; i < event->n_counts; i++) {
 		put_text(line, i ? "," : ",\"counts\":{", event->counts[i].name, CAP_NAME);
-		json_raw(line, ":");
-		json_uint(line, event->counts[i].value);
+		json_line_raw(line, ":");
+		json_line_uint(line, event->counts[i].value);
 	}
 	if (event->n_counts)
-		json_raw(line, "}");
+		json_line_raw(line, "}");
 	if (event->has_message)
 		put_message(line, event);
 	if (line->lossy)
-		json_raw(line, ",\"lossy\":true");
+		json_line_raw(line, ",\"lossy\":true");
 	if (line->truncated)
-		json_raw(line, ",\"truncated\":true");
-	json_raw(line, "}}\n");
+		json_line_raw(line, ",\"truncated\":true");
+	json_line_raw(line, "}}\n");
 }
 
 /* Renders all but the sequence number, which differs from sink to sink: it belongs at the place
@@ -318,28 +318,29 @@ static size_t render(const struct events *events, const struct event *event, uin
 {
 	size_t place;
 
-	json_raw(line, "{\"@timestamp\":\"");
+	json_line_raw(line, "{\"@timestamp\":\"");
 	put_time(line, event->time ? event->time : clock_now());
-	json_raw(line, "\",\"log.level\":\"");
-	json_raw(line, kinds[event->action].level);
+	json_line_raw(line, "\",\"log.level\":\"");
+	json_line_raw(line, kinds[event->action].level);
 	put_text(line, "\",\"message\":", event->text, CAP_TEXT);
-	json_raw(line, ",\"ecs.version\":\"9.4.0\",\"service\":{\"name\":\"qfwatch\",\"version\":"
-		       "\"" QFWATCH_VERSION "\"}");
+	json_line_raw(line,
+		      ",\"ecs.version\":\"9.4.0\",\"service\":{\"name\":\"qfwatch\",\"version\":"
+		      "\"" QFWATCH_VERSION "\"}");
 	put_text(line, ",\"host\":{\"name\":", events->host, CAP_NAME);
-	json_raw(line, "},\"process\":{\"pid\":");
-	json_int(line, events->pid);
-	json_raw(line, "}");
+	json_line_raw(line, "},\"process\":{\"pid\":");
+	json_line_int(line, events->pid);
+	json_line_raw(line, "}");
 	put_event_start(line, events, number);
 	place = line->length;
 	put_event_rest(line, event);
 	if (event->id) {
-		json_raw(line, ",\"email\":{\"local_id\":");
-		json_string(line, event->id, event->id_length, CAP_ID);
-		json_raw(line, "}");
+		json_line_raw(line, ",\"email\":{\"local_id\":");
+		json_line_string(line, event->id, event->id_length, CAP_ID);
+		json_line_raw(line, "}");
 	}
 	if (event->path) {
 		put_text(line, ",\"file\":{\"path\":", event->path, CAP_PATH);
-		json_raw(line, "}");
+		json_line_raw(line, "}");
 	}
 	if (event->error)
 		put_error(line, event);
@@ -355,7 +356,7 @@ static size_t number_line(const char *rendered, size_t length, size_t place, uin
 
 	memcpy(ret, rendered, place);
 	line.length = place;
-	json_uint(&line, sequence);
+	json_line_uint(&line, sequence);
 	memcpy(ret + line.length, rendered + place, length - place);
 	return line.length + length - place;
 }

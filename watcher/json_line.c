@@ -13,7 +13,7 @@ static void put(struct json_line *line, const char *bytes, size_t length)
 	line->length += length;
 }
 
-void json_raw(struct json_line *line, const char *text)
+void json_line_raw(struct json_line *line, const char *text)
 {
 	put(line, text, strlen(text));
 }
@@ -77,7 +77,7 @@ static size_t escape(struct json_line *line, const unsigned char *text, size_t l
 	return n;
 }
 
-void json_string(struct json_line *line, const char *text, size_t length, size_t cap)
+void json_line_string(struct json_line *line, const char *text, size_t length, size_t cap)
 {
 	size_t done = 0, written = 0;
 
@@ -98,7 +98,7 @@ void json_string(struct json_line *line, const char *text, size_t length, size_t
 	put(line, "\"", 1);
 }
 
-void json_uint(struct json_line *line, uint64_t value)
+void json_line_uint(struct json_line *line, uint64_t value)
 {
 	char digits[20];
 	size_t n = sizeof digits;
@@ -109,9 +109,9 @@ void json_uint(struct json_line *line, uint64_t value)
 	put(line, digits + n, sizeof digits - n);
 }
 
-void json_int(struct json_line *line, int64_t value)
+void json_line_int(struct json_line *line, int64_t value)
 {
 	if (value < 0)
 		put(line, "-", 1);
-	json_uint(line, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
+	json_line_uint(line, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
 }

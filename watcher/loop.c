@@ -173,6 +173,11 @@ static void reload(struct loop *loop)
 	supervisor_tell("READY=1");
 }
 
+static bool same_time(struct timespec a, struct timespec b)
+{
+	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
 /* Saved, says the kernel: but one save may come as several notifications. */
 static void policy_file_touched(struct loop *loop)
 {
@@ -180,8 +185,7 @@ static void policy_file_touched(struct loop *loop)
 
 	if (stat(loop->options->policy, &now) == 0 && now.st_ino == before.st_ino &&
 	    now.st_dev == before.st_dev && now.st_size == before.st_size &&
-	    now.st_mtim.tv_sec == before.st_mtim.tv_sec &&
-	    now.st_mtim.tv_nsec == before.st_mtim.tv_nsec)
+	    same_time(now.st_mtim, before.st_mtim) && same_time(now.st_ctim, before.st_ctim))
 		return;
 	reload(loop);
 }
@@ -307,8 +311,11 @@ static void run(struct loop *loop)
 		int64_t now = clock_now();
 		bool more = engine_turn(loop->engine, now);
 
-		if (engine_take_policy_hint(loop->engine))
+		if (engine_take_policy_hint(loop->engine)) {
 			policy_file_touched(loop);
+			/* A new policy is work that the turn did not know of. */
+			more = true;
+		}
 		if (loop->options->once && events_crowded(loop->events))
 			events_wait(loop->events, PATIENCE);
 		loop->events_at = events_flush(loop->events, now);

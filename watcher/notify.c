@@ -36,6 +36,7 @@ static const uint32_t masks[] = {
  * is added, so several of these may share a descriptor. */
 struct interest {
 	int wd;
+	char *path; /* as it was added */
 	enum notify_purpose purpose;
 	uint32_t owner;
 };
@@ -98,6 +99,8 @@ void notify_close(void)
 	while (inotifytools_next_events(0, 1))
 		;
 	inotifytools_cleanup();
+	for (size_t i = 0; i < notify.count; i++)
+		free(notify.interests[i].path);
 	free(notify.interests);
 	memset(&notify, 0, sizeof notify);
 	notify.fd = -1;
@@ -151,6 +154,7 @@ static uint32_t mask_of(int wd)
 
 static void forget(size_t place)
 {
+	free(notify.interests[place].path);
 	memmove(&notify.interests[place], &notify.interests[place + 1],
 		(--notify.count - place) * sizeof *notify.interests);
 	/* Do not skip one of the event being handed out. */
@@ -158,7 +162,7 @@ static void forget(size_t place)
 		notify.next--;
 }
 
-static void remember(int wd, enum notify_purpose purpose, uint32_t owner)
+static void remember(int wd, const char *path, enum notify_purpose purpose, uint32_t owner)
 {
 	size_t place = first_of(wd + 1);
 
@@ -166,7 +170,7 @@ static void remember(int wd, enum notify_purpose purpose, uint32_t owner)
 		xreallocarray(notify.interests, notify.count + 1, sizeof *notify.interests);
 	memmove(&notify.interests[place + 1], &notify.interests[place],
 		(notify.count - place) * sizeof *notify.interests);
-	notify.interests[place] = (struct interest){wd, purpose, owner};
+	notify.interests[place] = (struct interest){wd, xstrdup(path), purpose, owner};
 	notify.count++;
 	if (notify.event && place < notify.next)
 		notify.next++;
@@ -191,11 +195,41 @@ static int unique_name(const char *path, char *name, size_t size)
 	return 0;
 }
 
+/* A descriptor that watches that path already, for at least that; -1 if there is none. The library
+ * loses a little memory each time that it is told to watch what it watches. */
+static int find_watch(const char *path, uint32_t mask)
+{
+	for (size_t i = 0; i < notify.count; i++) {
+		int wd = notify.interests[i].wd;
+
+		if (strcmp(notify.interests[i].path, path) == 0 && !(mask & ~mask_of(wd)))
+			return wd;
+	}
+	return -1;
+}
+
+static bool is_added(const char *path, enum notify_purpose purpose, uint32_t owner)
+{
+	for (size_t i = 0; i < notify.count; i++)
+		if (notify.interests[i].purpose == purpose && notify.interests[i].owner == owner &&
+		    strcmp(notify.interests[i].path, path) == 0)
+			return true;
+	return false;
+}
+
 int notify_add(const char *path, enum notify_purpose purpose, uint32_t owner)
 {
 	char name[PATH_MAX];
-	int wd, r = unique_name(path, name, sizeof name);
+	int wd = find_watch(path, masks[purpose]), r;
 
+	if (is_added(path, purpose, owner))
+		return 0;
+	if (wd >= 0) {
+		notify_remove(purpose, owner);
+		remember(wd, path, purpose, owner);
+		return 0;
+	}
+	r = unique_name(path, name, sizeof name);
 	if (r < 0)
 		return r;
 	notify_remove(purpose, owner);
@@ -206,7 +240,7 @@ int notify_add(const char *path, enum notify_purpose purpose, uint32_t owner)
 	wd = inotifytools_wd_from_filename(name);
 	if (wd < 0)
 		return -EIO;
-	remember(wd, purpose, owner);
+	remember(wd, path, purpose, owner);
 	return 0;
 }
 

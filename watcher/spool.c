@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <glob.h>
 #include <limits.h>
 #include <linux/magic.h>
@@ -162,10 +163,22 @@ static int open_directory(struct qdir *dir, enum spool_access access, pid_t *ret
 	return 0;
 }
 
+/* Does a folder inside still stand where it was opened? */
+static int verify_folder(int directory, const char *name, int folder)
+{
+	struct stat named, opened;
+
+	if (folder == directory)
+		return 0;
+	if (fstatat(directory, name, &named, 0) < 0 || fstat(folder, &opened) < 0)
+		return -errno;
+	return named.st_dev == opened.st_dev && named.st_ino == opened.st_ino ? 0 : -ESTALE;
+}
+
 int spool_verify(const struct qdir *dir)
 {
 	struct stat stat;
-	struct stat open_folder_stat;
+	int r;
 
 	if (dir->fd < 0)
 		return -ENOENT;
@@ -173,15 +186,9 @@ int spool_verify(const struct qdir *dir)
 		return -errno;
 	if (stat.st_dev != dir->device || stat.st_ino != dir->inode)
 		return -ESTALE;
-	if (dir->qf == dir->fd)
-		return 0;
-	if (fstatat(dir->fd, "qf", &stat, 0) < 0)
-		return -errno;
-	if (fstat(dir->qf, &open_folder_stat) < 0)
-		return -errno;
-	return stat.st_dev == open_folder_stat.st_dev && stat.st_ino == open_folder_stat.st_ino
-		       ? 0
-		       : -ESTALE;
+	r = verify_folder(dir->fd, "qf", dir->qf);
+	/* A df linked into a folder that was put aside would be lost to every runner. */
+	return r < 0 ? r : verify_folder(dir->fd, "df", dir->df);
 }
 
 void spool_lose(struct qdir *dir)
@@ -348,7 +355,9 @@ static void expand(struct spool_plan *plan, const struct spool *spool, const str
 		const struct qdir *dir = &spool->dirs[i];
 		bool listed = false;
 
-		if (dir->state != QDIR_LOST || dir->tier != tier)
+		/* By its name: its number may be that of another tier in this policy. */
+		if (dir->state != QDIR_LOST ||
+		    fnmatch(t->directory, dir->path, FNM_PATHNAME | FNM_PERIOD) != 0)
 			continue;
 		for (size_t k = before; k < plan->count; k++)
 			listed |= plan->list[k].known == dir;
@@ -531,6 +540,20 @@ void spool_commit(struct spool *spool, struct spool_plan *plan)
 	spool_abandon(plan);
 }
 
+/* Is it open already, under another name or for another pattern? */
+static bool is_open(const struct spool *spool, const char *path)
+{
+	struct stat stat;
+
+	if (fstatat(AT_FDCWD, path, &stat, 0) < 0)
+		return false;
+	for (size_t i = 0; i < spool->n_dirs; i++)
+		if (spool->dirs[i].fd >= 0 && spool->dirs[i].device == stat.st_dev &&
+		    spool->dirs[i].inode == stat.st_ino)
+			return true;
+	return false;
+}
+
 int spool_grow(struct spool *spool, const struct policy *policy, enum spool_access access,
 	       struct problems *problems)
 {
@@ -545,7 +568,7 @@ int spool_grow(struct spool *spool, const struct policy *policy, enum spool_acce
 	for (size_t k = 0; k < plan->count; k++) {
 		struct candidate *c = &plan->list[k];
 
-		if (c->known || spool->n_dirs >= MAX_DIRS ||
+		if (c->known || spool->n_dirs >= MAX_DIRS || is_open(spool, c->path) ||
 		    open_candidate(c, policy, access, problems) < 0)
 			continue;
 		adopt(spool, c);

@@ -1,7 +1,8 @@
 /* json_line.h - writes one JSON line of bounded length, without allocating.
  *
- * Used instead of jansson for events because it has to do three things jansson does not: take bytes
- * that are no UTF-8, stop at a length and still be valid JSON, and cost about a microsecond.
+ * Names begin with json_line_, because jansson has a json_string. Used instead of jansson for
+ * events because it has to do three things jansson does not: take bytes that are no UTF-8, stop at
+ * a length and still be valid JSON, and cost about a microsecond.
  */
 #ifndef QFWATCH_JSON_LINE_H
 #define QFWATCH_JSON_LINE_H
@@ -18,18 +19,18 @@ struct json_line {
 };
 
 /* As is: punctuation and keys of our own. */
-void json_raw(struct json_line *line, const char *text);
+void json_line_raw(struct json_line *line, const char *text);
 
 /* A quoted string, of at most `cap` bytes between the quotes; a longer one is cut at a character.
  */
-void json_string(struct json_line *line, const char *text, size_t length, size_t cap);
+void json_line_string(struct json_line *line, const char *text, size_t length, size_t cap);
 
 /* Decimal numbers. */
-void json_uint(struct json_line *line, uint64_t value);
-void json_int(struct json_line *line, int64_t value);
+void json_line_uint(struct json_line *line, uint64_t value);
+void json_line_int(struct json_line *line, int64_t value);
 
 /* Is there room for so many more bytes? */
-static inline bool json_room(const struct json_line *line, size_t bytes)
+static inline bool json_line_room(const struct json_line *line, size_t bytes)
 {
 	return line->size - line->length >= bytes;
 }

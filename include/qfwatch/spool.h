@@ -87,7 +87,8 @@ int spool_grow(struct spool *spool, const struct policy *policy, enum spool_acce
 	       struct problems *problems);
 
 /* Does the path still lead to the directory that is open? 0, -ENOENT, -ESTALE (to another one), or
- * -errno. Two system calls in the split layout, one in the flat one. */
+ * -errno. The folders inside are looked at too: five system calls in the split layout, one in the
+ * flat one. */
 int spool_verify(const struct qdir *dir);
 
 /* Closes a directory that is lost. Its path, tier and place stay. */
