@@ -115,7 +115,9 @@ void claim_release(struct claim *claim)
 {
 	if (claim->fd < 0)
 		return;
-	unlink(claim->path);
+	/* Somebody may have cleaned up /tmp and started another qfwatch: that file is not ours. */
+	if (still_named(claim->fd, claim->path))
+		unlink(claim->path);
 	close(claim->fd);
 	free(claim->path);
 	*claim = CLAIM_NONE;

@@ -88,6 +88,9 @@ static enum trouble read_file(struct control *control, char *buffer)
 		if ((size_t)n < CONTROL_BUFFER - keep && offset >= control->stat.st_size)
 			break;
 	}
+	/* Whole lines only: half an address would be taken for one of another domain. */
+	while ((off_t)control->head < offset && control->head && buffer[control->head - 1] != '\n')
+		control->head--;
 	if (offset > QFILE_MAX_BYTES)
 		return TROUBLE_LARGE;
 	return trouble_of_verdict(qfile_end(&reader, &control->file));

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,6 +62,8 @@ struct engine_counts engine_count(const struct engine *engine)
 	counts.failed = engine->by_state[MESSAGE_FAILED];
 	counts.refused = engine->by_state[MESSAGE_REFUSED];
 	counts.busy = engine->by_state[MESSAGE_BUSY];
+	for (size_t i = 0; i < engine->spool.n_dirs; i++)
+		counts.lost_directories += engine->spool.dirs[i].state == QDIR_LOST;
 	counts.table_bytes = table_memory(engine->table);
 	return counts;
 }
@@ -133,6 +136,14 @@ static bool changes_layout(const struct notify_event *event)
 		strcmp(event->name, "xf") == 0);
 }
 
+/* Any notification may have been lost: also of a directory, or of the policy file. */
+static void look_at_everything(struct engine *engine)
+{
+	engine_want_full_round(engine, ROUND_OVERFLOW);
+	engine->check_wanted = true;
+	engine->policy_hint = true;
+}
+
 static void overflow(struct engine *engine)
 {
 	struct event event = {
@@ -146,7 +157,7 @@ static void overflow(struct engine *engine)
 
 	engine->counts.overflows++;
 	events_emit(engine->events, &event);
-	engine_want_full_round(engine, ROUND_OVERFLOW);
+	look_at_everything(engine);
 }
 
 static void lost(struct engine *engine, const struct notify_event *event)
@@ -170,14 +181,16 @@ static void lost(struct engine *engine, const struct notify_event *event)
 	}
 }
 
-/* Does a directory that came or went beside a queue directory matter: is it this one, or one that a
- * glob may match? */
+/* Does a name that came or went beside a queue directory matter: is it this one's, or one that its
+ * glob may match? It may be a symbolic link as well as a directory. */
 static bool concerns(const struct engine *engine, const struct notify_event *event)
 {
 	const struct qdir *dir = &engine->spool.dirs[event->owner];
+	const struct policy_tier *tier = &engine->policy->tiers[dir->tier];
 
-	return event->directory && (engine->policy->tiers[dir->tier].is_glob ||
-				    strcmp(strrchr(dir->path, '/') + 1, event->name) == 0);
+	return strcmp(strrchr(dir->path, '/') + 1, event->name) == 0 ||
+	       (tier->is_glob &&
+		fnmatch(strrchr(tier->directory, '/') + 1, event->name, FNM_PERIOD) == 0);
 }
 
 static bool is_policy(const struct engine *engine, const struct notify_event *event)
@@ -208,6 +221,8 @@ static void take_notification(struct engine *engine, const struct notify_event *
 			name_removed(engine, event);
 		break;
 	case NOTIFY_SELF:
+		if (changes_layout(event))
+			engine_lose(engine, (uint16_t)event->owner, ESTALE);
 		break;
 	case NOTIFY_PARENT:
 		engine->check_wanted |= concerns(engine, event);
@@ -231,7 +246,7 @@ static bool drain(struct engine *engine)
 			return false;
 		if (r < 0) {
 			log_error("inotify: %s: everything is scanned again", strerror(-r));
-			engine_want_full_round(engine, ROUND_OVERFLOW);
+			look_at_everything(engine);
 			return false;
 		}
 		take_notification(engine, &event);

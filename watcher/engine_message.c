@@ -78,7 +78,8 @@ void engine_depart(struct engine *engine, msgref ref, const char *reason)
 	struct message *message = table_get(engine->table, ref);
 
 	/* One that was never read was never announced either. */
-	if (message->state != MESSAGE_NEW) {
+	if (message->created ||
+	    (message->state != MESSAGE_NEW && message->state != MESSAGE_WRITING)) {
 		engine->counts.departed++;
 		engine->round_departed++;
 		engine_report_message(engine, EVENT_MESSAGE_DEPARTED, message, "departed", reason);
@@ -101,14 +102,26 @@ static void one_more_try(struct message *message)
 		message->tries++;
 }
 
-/* A wait that a single pass does not make: there the message is left as it is. */
-static void wait(struct engine *engine, msgref ref, int64_t microseconds)
+/* ---- what can go wrong ---- */
+
+/* Another rule may become due before the next try: then the message is asked again. */
+static int64_t not_after(const struct policy_decision *decision, int64_t deadline)
 {
-	table_set_deadline(engine->table, ref,
-			   engine->mode == ENGINE_ONCE ? INT64_MAX : engine->now + microseconds);
+	if (!decision || decision->again > INT64_MAX / CLOCK_SECOND ||
+	    decision->again * CLOCK_SECOND > deadline)
+		return deadline;
+	return decision->again * CLOCK_SECOND;
 }
 
-/* ---- what can go wrong ---- */
+/* When to try again what did not work: after `microseconds`, or never in a single pass. */
+static void try_later(struct engine *engine, msgref ref, int64_t microseconds,
+		      const struct policy_decision *decision)
+{
+	int64_t deadline = microseconds == INT64_MAX ? INT64_MAX : engine->now + microseconds;
+
+	table_set_deadline(engine->table, ref,
+			   engine->mode == ENGINE_ONCE ? INT64_MAX : not_after(decision, deadline));
+}
 
 /* Does this trouble differ from the one that was reported last? */
 static bool is_news(struct message *message, enum message_state state, unsigned what)
@@ -131,10 +144,11 @@ static void refuse(struct engine *engine, msgref ref, enum trouble trouble, int 
 		message->tries = 0;
 	one_more_try(message);
 	engine_set_state(engine, message, MESSAGE_REFUSED);
-	if (trouble_may_pass(trouble))
-		wait(engine, ref, backoff(message->tries, CLOCK_SECOND, REFUSED_WAIT_MAX));
-	else
-		table_set_deadline(engine->table, ref, INT64_MAX);
+	try_later(engine, ref,
+		  trouble_may_pass(trouble)
+			  ? backoff(message->tries, CLOCK_SECOND, REFUSED_WAIT_MAX)
+			  : INT64_MAX,
+		  decision);
 	if (news)
 		engine_report_trouble(engine, EVENT_MESSAGE_REFUSED, message, trouble, error, NULL,
 				      decision);
@@ -150,7 +164,7 @@ static void fail(struct engine *engine, msgref ref, enum trouble trouble, int er
 		message->tries = 0;
 	one_more_try(message);
 	engine_set_state(engine, message, MESSAGE_FAILED);
-	wait(engine, ref, backoff(message->tries, CLOCK_SECOND, FAILED_WAIT_MAX));
+	try_later(engine, ref, backoff(message->tries, CLOCK_SECOND, FAILED_WAIT_MAX), decision);
 	if (news)
 		engine_report_trouble(engine, EVENT_MOVE_FAILED, message, trouble, error, step,
 				      decision);
@@ -171,8 +185,9 @@ static void busy(struct engine *engine, msgref ref, const struct policy_decision
 		table_set_deadline(engine->table, ref,
 				   engine->now + first_waits[message->tries - 1]);
 	else
-		wait(engine, ref,
-		     backoff(message->tries - FIRST_WAITS, CLOCK_SECOND, FAILED_WAIT_MAX));
+		try_later(engine, ref,
+			  backoff(message->tries - FIRST_WAITS, CLOCK_SECOND, FAILED_WAIT_MAX),
+			  decision);
 	if (message->tries == BUSY_TELL && is_news(message, MESSAGE_BUSY, TROUBLE_LOCKED))
 		engine_report_trouble(engine, EVENT_MESSAGE_BUSY, message, TROUBLE_LOCKED, 0, NULL,
 				      decision);
@@ -212,7 +227,11 @@ static void remember(struct engine *engine, msgref ref, const struct control *co
 {
 	struct message *message = table_get(engine->table, ref);
 	uint64_t print = control_print(&control->stat);
-	bool known = message->created != 0, changed = message->print != print;
+	bool known = message->created != 0;
+	/* What it says counts, too: a fingerprint may stay the same through a quick rewrite. */
+	bool changed = message->print != print || message->created != control->file.created ||
+		       message->last_attempt != control->file.last_attempt ||
+		       message->attempts != control->file.attempts;
 	bool attempted = known && control->file.attempts > message->attempts;
 	int64_t modified =
 		control->stat.st_mtim.tv_sec * CLOCK_SECOND + control->stat.st_mtim.tv_nsec / 1000;
@@ -267,14 +286,17 @@ static void recover_link(struct engine *engine, struct message *message)
 	struct stat body;
 	int error = 0;
 
-	message->flags &= (uint8_t)~MESSAGE_LINKED;
 	if (mover_look_at_body(home, table_id(message), message->id_length, &body, &error) !=
-	    TROUBLE_BODY_LINKS)
+	    TROUBLE_BODY_LINKS) {
+		message->flags &= (uint8_t)~MESSAGE_LINKED;
 		return;
+	}
 	other = recover_second_link(&engine->spool, home, table_id(message), message->id_length,
 				    &body, &error);
 	if (!other)
-		return;
+		return; /* perhaps in a directory that is lost now: asked again with every look */
+	if (!error)
+		message->flags &= (uint8_t)~MESSAGE_LINKED;
 	if (error)
 		log_warning("df%.*s has a second link in %s from an interrupted move, which cannot "
 			    "be removed (%s): %s",
@@ -310,8 +332,12 @@ void engine_decide_from_memory(struct engine *engine, msgref ref)
 	struct message *message = table_get(engine->table, ref);
 	struct policy_decision decision;
 
-	if (message->state == MESSAGE_NEW || message->state == MESSAGE_WRITING)
+	if (message->state == MESSAGE_NEW || message->state == MESSAGE_WRITING) {
+		/* Its tier was lost for a while, and with it its deadline. */
+		if (message->deadline == INT64_MAX)
+			table_push_ready(engine->table, ref);
 		return;
+	}
 	/* Nothing is known of what was refused for its qf; what was refused or failed as due is
 	 * tried again. */
 	decision = ask(engine, message);
@@ -381,7 +407,8 @@ static bool settle(struct engine *engine, msgref ref, struct mover_result result
 {
 	struct message *message = table_get(engine->table, ref);
 
-	if (result.leftover)
+	/* A second link may be what an interrupted move left. */
+	if (result.leftover || result.trouble == TROUBLE_BODY_LINKS)
 		message->flags |= MESSAGE_LINKED;
 	switch (result.trouble) {
 	case TROUBLE_NONE:
@@ -507,7 +534,7 @@ static void recover_idle(struct engine *engine, msgref ref, const struct control
 	if (lock(control, engine_directory(engine, message)->qf, name, &error) == TROUBLE_NONE)
 		recover_link(engine, message);
 	else if (message->deadline > engine->now + FAILED_WAIT_MAX)
-		wait(engine, ref, FAILED_WAIT_MAX);
+		try_later(engine, ref, FAILED_WAIT_MAX, NULL);
 }
 
 static enum trouble look(struct engine *engine, msgref ref, const char *name,
@@ -534,7 +561,7 @@ static enum trouble look(struct engine *engine, msgref ref, const char *name,
 		writing(engine, ref, control, trouble);
 		return TROUBLE_NONE;
 	default:
-		message->print = control->fd >= 0 ? control_print(&control->stat) : 0;
+		message->print = 0; /* nothing of it was taken over */
 		refuse(engine, ref, trouble, control->error, NULL);
 		return TROUBLE_NONE;
 	}

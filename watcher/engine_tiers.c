@@ -59,19 +59,37 @@ static char *parent_of(const char *path)
 
 static int watch(const struct qdir *dir, uint16_t directory)
 {
-	char *parent = parent_of(dir->path);
 	char *folder = dir->qf == dir->fd ? xstrdup(dir->path) : xasprintf("%s/qf", dir->path);
 	int r = notify_add(folder, NOTIFY_SPOOL, directory);
 
 	if (r == 0 && dir->qf != dir->fd)
 		r = notify_add(dir->path, NOTIFY_SELF, directory);
-	/* A parent that may not be read costs only the speed with which a lost tier is found again.
-	 */
-	if (r == 0)
-		notify_add(parent, NOTIFY_PARENT, directory);
-	free(parent);
 	free(folder);
 	return r;
+}
+
+/* The folder above: the only one to tell that a directory was removed, as long as we hold it open.
+ * Where it may not be watched, the directory is checked now and then. */
+static void watch_parent(struct engine *engine, uint16_t directory)
+{
+	struct qdir *dir = &engine->spool.dirs[directory];
+	char *parent;
+	int r;
+
+	if (!engine->watching)
+		return;
+	parent = parent_of(dir->path);
+	r = notify_add(parent, NOTIFY_PARENT, directory);
+	if (r < 0 && dir->parent_watched)
+		log_warning("%s cannot be watched (%s): that %s is removed or renamed is noticed "
+			    "within %d s only: "
+			    "%s",
+			    parent, strerror(-r), dir->path, (int)(LOST_EVERY / CLOCK_SECOND),
+			    notify_remedy(-r));
+	dir->parent_watched = r == 0;
+	if (r < 0 && engine->lost_at == INT64_MAX)
+		engine->lost_at = engine->now + LOST_EVERY;
+	free(parent);
 }
 
 static void unwatch(uint16_t directory)
@@ -106,6 +124,8 @@ static int take_up(struct engine *engine, uint16_t directory, enum round_reason 
 		}
 	}
 	dir->state = QDIR_ACTIVE;
+	dir->parent_watched = true;
+	watch_parent(engine, directory);
 	engine_want_round(engine, reason, directory);
 	return 0;
 }
@@ -114,7 +134,6 @@ static void found(struct engine *engine, uint16_t directory)
 {
 	struct qdir *dir = &engine->spool.dirs[directory];
 
-	engine->counts.lost_directories--;
 	engine_report_directory(engine, EVENT_TIER_FOUND, dir, 0);
 	/* Who waits for this tier as its target is asked again. */
 	engine->redeciding = true;
@@ -143,7 +162,6 @@ void engine_lose(struct engine *engine, uint16_t directory, int error)
 		return;
 	unwatch(directory);
 	spool_lose(dir);
-	engine->counts.lost_directories++;
 	engine_report_directory(engine, EVENT_TIER_LOST, dir, error);
 	/* Another one may stand in its place already. */
 	if (!try_to_find(engine, directory) && engine->mode == ENGINE_WATCH)
@@ -193,8 +211,8 @@ void engine_check_directories(struct engine *engine)
 	for (size_t i = 0; i < engine->spool.n_dirs; i++) {
 		struct qdir *dir = &engine->spool.dirs[i];
 
-		if (dir->state == QDIR_ACTIVE)
-			engine_verify_directory(engine, (uint16_t)i);
+		if (dir->state == QDIR_ACTIVE && engine_verify_directory(engine, (uint16_t)i) == 0)
+			watch_parent(engine, (uint16_t)i);
 		else if (dir->state == QDIR_LOST && !try_to_find(engine, (uint16_t)i) &&
 			 engine->mode == ENGINE_WATCH)
 			engine->lost_at = engine->now + LOST_EVERY;
@@ -261,6 +279,27 @@ static int start_notify(struct engine *engine, struct problems *problems)
 	return r;
 }
 
+/* The tiers have new numbers: the bits of where each message has been move to them, by the tiers'
+ * names. */
+static void renumber_visited(struct engine *engine, const struct policy *old)
+{
+	for (msgref ref = table_next(engine->table, MSGREF_NONE); ref;
+	     ref = table_next(engine->table, ref)) {
+		struct message *message = table_get(engine->table, ref);
+		uint64_t visited = UINT64_C(1) << engine_directory(engine, message)->tier;
+
+		for (size_t i = 0; i < old->n_tiers; i++) {
+			int now = message->visited >> i & 1
+					  ? policy_find_tier(engine->policy, old->tiers[i].name)
+					  : -1;
+
+			if (now >= 0)
+				visited |= UINT64_C(1) << now;
+		}
+		message->visited = visited;
+	}
+}
+
 int engine_apply(struct engine *engine, struct policy *policy, struct problems *problems)
 {
 	struct policy *old = engine->policy;
@@ -290,20 +329,20 @@ int engine_apply(struct engine *engine, struct policy *policy, struct problems *
 			if (engine->spool.dirs[i].state == QDIR_LEAVING)
 				leave(engine, (uint16_t)i);
 		take_up_new(engine, ROUND_START);
+		/* Some may have another path now, and so another parent. */
+		engine_check_directories(engine);
 		engine->redeciding = true;
 		engine->redecide_at = MSGREF_NONE;
+		renumber_visited(engine, old);
 		policy_free(old);
 	}
 	room_for_directories(engine);
-	/* Tiers have new numbers: where a message has been is only known for where it is. */
-	for (msgref ref = table_next(engine->table, MSGREF_NONE); ref;
-	     ref = table_next(engine->table, ref)) {
-		struct message *message = table_get(engine->table, ref);
+	if (engine->mode == ENGINE_WATCH) {
+		int64_t next = engine->now + policy->reconcile * CLOCK_SECOND;
 
-		message->visited = UINT64_C(1) << engine_directory(engine, message)->tier;
+		/* Not put off by a reload: they may come more often than the reconcile. */
+		if (!old || next < engine->reconcile_at)
+			engine->reconcile_at = next;
 	}
-	engine->reconcile_at = engine->mode == ENGINE_WATCH
-				       ? engine->now + policy->reconcile * CLOCK_SECOND
-				       : INT64_MAX;
 	return 0;
 }

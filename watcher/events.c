@@ -15,7 +15,7 @@
 #include "qfwatch/xalloc.h"
 
 /* How much of each text an event holds, in bytes as written. Their sum and the fixed parts stay
- * below EVENTS_LINE_MAX, whatever they hold; the domains get what is left. */
+ * below EVENTS_LINE_MAX, whatever they hold; the counts and the domains get what is left. */
 enum {
 	CAP_TEXT = 480,
 	CAP_REASON = 400,
@@ -23,6 +23,7 @@ enum {
 	CAP_NAME = 130,
 	CAP_PATH = 700,
 	CAP_REMEDY = 240,
+	CAP_COUNT = 40,
 	CAP_DOMAIN = 255
 };
 
@@ -275,6 +276,24 @@ static void put_error(struct json_line *line, const struct event *event)
 	json_line_raw(line, "}");
 }
 
+static void put_counts(struct json_line *line, const struct event *event)
+{
+	size_t i;
+
+	for (i = 0; i < event->n_counts; i++) {
+		/* Room for this one and for all that must follow. */
+		if (!json_line_room(line, CAP_COUNT + 240)) {
+			line->truncated = true;
+			break;
+		}
+		put_text(line, i ? "," : ",\"counts\":{", event->counts[i].name, CAP_COUNT);
+		json_line_raw(line, ":");
+		json_line_uint(line, event->counts[i].value);
+	}
+	if (i)
+		json_line_raw(line, "}");
+}
+
 static void put_own(struct json_line *line, const struct events *events, const struct event *event)
 {
 	json_line_raw(line, ",\"qfwatch\":{\"schema\":\"1.0\",\"run\":\"");
@@ -295,13 +314,7 @@ static void put_own(struct json_line *line, const struct events *events, const s
 	}
 	if (event->remedy && event->remedy[0])
 		put_text(line, ",\"remedy\":", event->remedy, CAP_REMEDY);
-	for (size_t i = 0; i < event->n_counts; i++) {
-		put_text(line, i ? "," : ",\"counts\":{", event->counts[i].name, CAP_NAME);
-		json_line_raw(line, ":");
-		json_line_uint(line, event->counts[i].value);
-	}
-	if (event->n_counts)
-		json_line_raw(line, "}");
+	put_counts(line, event);
 	if (event->has_message)
 		put_message(line, event);
 	if (line->lossy)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
@@ -32,6 +33,7 @@ struct loop {
 	int64_t events_at;	       /* when a sink wants to be tried again */
 	uint64_t lost_told;	       /* lost directories in the last STATUS */
 	struct stat policy_stat;       /* of the policy file when it was last read */
+	bool gave_up;		       /* a single pass: a sink takes nothing */
 	bool stop;
 	const char *stop_reason;
 };
@@ -45,6 +47,17 @@ static int add(struct loop *loop, int fd, uint32_t what)
 	return epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
+/* A queue directory takes up to five. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 static bool open_descriptors(struct loop *loop)
 {
 	sigset_t signals;
@@ -55,6 +68,7 @@ static bool open_descriptors(struct loop *loop)
 	sigaddset(&signals, SIGHUP);
 	sigaddset(&signals, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
+	raise_descriptor_limit();
 	signal(SIGPIPE, SIG_IGN);
 
 	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -183,9 +197,13 @@ static void policy_file_touched(struct loop *loop)
 {
 	struct stat now, before = loop->policy_stat;
 
-	if (stat(loop->options->policy, &now) == 0 && now.st_ino == before.st_ino &&
-	    now.st_dev == before.st_dev && now.st_size == before.st_size &&
-	    same_time(now.st_mtim, before.st_mtim) && same_time(now.st_ctim, before.st_ctim))
+	/* A file that is missing, and was missing when it was last looked for, is no news either.
+	 */
+	if (stat(loop->options->policy, &now) < 0)
+		memset(&now, 0, sizeof now);
+	if (now.st_ino == before.st_ino && now.st_dev == before.st_dev &&
+	    now.st_size == before.st_size && same_time(now.st_mtim, before.st_mtim) &&
+	    same_time(now.st_ctim, before.st_ctim))
 		return;
 	reload(loop);
 }
@@ -237,16 +255,20 @@ static void take_signals(struct loop *loop)
 		take_signal(loop, (int)info.ssi_signo);
 }
 
+static void clock_was_set(struct loop *loop)
+{
+	engine_clock_set(loop->engine);
+	loop->watchdog_at = loop->watchdog ? clock_now() + loop->watchdog : INT64_MAX;
+}
+
 static void take_timer(struct loop *loop)
 {
 	uint64_t expirations;
 
 	loop->armed = INT64_MAX;
-	/* TFD_TIMER_CANCEL_ON_SET: somebody set the clock. */
-	if (read(loop->timer, &expirations, sizeof expirations) < 0 && errno == ECANCELED) {
-		engine_clock_set(loop->engine);
-		loop->watchdog_at = loop->watchdog ? clock_now() + loop->watchdog : INT64_MAX;
-	}
+	/* TFD_TIMER_CANCEL_ON_SET */
+	if (read(loop->timer, &expirations, sizeof expirations) < 0 && errno == ECANCELED)
+		clock_was_set(loop);
 }
 
 static void feed_watchdog(struct loop *loop, int64_t now)
@@ -269,13 +291,14 @@ static int64_t next_deadline(const struct loop *loop)
 	return deadline;
 }
 
-/* Sets the timer, if that is not what it is set to. Absolute and wall-clock, as deadlines are. */
-static void arm(struct loop *loop, int64_t deadline)
+/* Sets the timer, if that is not what it is set to. Absolute and wall-clock, as deadlines are.
+ * Returns false when the clock was set meanwhile: there is work, then. */
+static bool arm(struct loop *loop, int64_t deadline)
 {
 	struct itimerspec spec = {0};
 
 	if (deadline == loop->armed)
-		return;
+		return true;
 	loop->armed = deadline;
 	if (deadline != INT64_MAX) {
 		/* A zero time would switch it off. */
@@ -284,7 +307,14 @@ static void arm(struct loop *loop, int64_t deadline)
 		spec.it_value.tv_sec = at / CLOCK_SECOND;
 		spec.it_value.tv_nsec = at % CLOCK_SECOND * 1000;
 	}
-	timerfd_settime(loop->timer, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &spec, NULL);
+	/* The step of a clock that was set since may be told here instead of by reading. */
+	if (timerfd_settime(loop->timer, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &spec, NULL) <
+		    0 &&
+	    errno == ECANCELED) {
+		clock_was_set(loop);
+		return false;
+	}
+	return true;
 }
 
 /* ---- the loop ---- */
@@ -305,6 +335,16 @@ static void take_events(struct loop *loop, int timeout)
 	}
 }
 
+/* A single pass is no daemon: it may wait for a reader that is merely slow. But one that takes
+ * nothing is not waited for again, until it takes something. */
+static void let_sinks_breathe(struct loop *loop)
+{
+	if (!loop->options->once || !events_crowded(loop->events))
+		loop->gave_up = false;
+	else if (!loop->gave_up)
+		loop->gave_up = !events_wait(loop->events, PATIENCE);
+}
+
 static void run(struct loop *loop)
 {
 	while (!loop->stop) {
@@ -316,9 +356,8 @@ static void run(struct loop *loop)
 			/* A new policy is work that the turn did not know of. */
 			more = true;
 		}
-		if (loop->options->once && events_crowded(loop->events))
-			events_wait(loop->events, PATIENCE);
 		loop->events_at = events_flush(loop->events, now);
+		let_sinks_breathe(loop);
 		feed_watchdog(loop, now);
 		if (engine_count(loop->engine).lost_directories != loop->lost_told)
 			tell_status(loop, false);
@@ -326,8 +365,8 @@ static void run(struct loop *loop)
 			loop->stop_reason = "the pass is complete";
 			return;
 		}
-		if (!more)
-			arm(loop, next_deadline(loop));
+		if (!more && !arm(loop, next_deadline(loop)))
+			more = true;
 		take_events(loop, more ? 0 : -1);
 	}
 }
@@ -415,6 +454,7 @@ static int start(struct loop *loop, struct problems *problems)
 	tell_started(loop);
 	tell_policy_loaded(loop, policy);
 	supervisor_tell("READY=1");
+	tell_status(loop, false);
 	return 0;
 }
 
@@ -447,7 +487,10 @@ int loop_run(const struct loop_options *options)
 		run(&loop);
 		supervisor_tell("STOPPING=1");
 		tell_stopped(&loop);
-		events_wait(loop.events, PATIENCE);
+		if (!loop.gave_up && !events_wait(loop.events, PATIENCE))
+			loop.gave_up = true;
+		if (loop.gave_up)
+			log_warning("the last events were not written: a sink takes nothing");
 		code = outcome(&loop);
 	}
 	engine_free(loop.engine);

@@ -46,11 +46,22 @@ static enum trouble what_is_missing(const struct qdir *from, const char *df)
 								      : TROUBLE_BODY_MISSING;
 }
 
+/* linkat says EPERM for a directory, and where it may not be done (fs.protected_hardlinks). */
+static bool is_regular(int folder, const char *df)
+{
+	struct stat stat;
+
+	return fstatat(folder, df, &stat, AT_SYMLINK_NOFOLLOW) < 0 || S_ISREG(stat.st_mode);
+}
+
 static struct mover_result link_body(const struct qdir *from, const struct qdir *to, const char *df)
 {
+	int error;
+
 	if (linkat(from->df, df, to->df, df, 0) == 0)
 		return trouble(TROUBLE_NONE);
-	switch (errno) {
+	error = errno;
+	switch (error) {
 	case ENOENT:
 		return trouble(what_is_missing(from, df));
 	case EEXIST:
@@ -59,10 +70,12 @@ static struct mover_result link_body(const struct qdir *from, const struct qdir 
 		return trouble(TROUBLE_OTHER_FILE_SYSTEM);
 	case EPERM:
 	case EOPNOTSUPP:
-		return (struct mover_result){TROUBLE_LINK_REFUSED, errno,
+		if (!is_regular(from->df, df))
+			return trouble(TROUBLE_BODY_UNSAFE);
+		return (struct mover_result){TROUBLE_LINK_REFUSED, error,
 					     "link df into the target tier", false};
 	default:
-		return failed(errno, "link df into the target tier");
+		return failed(error, "link df into the target tier");
 	}
 }
 

@@ -26,7 +26,7 @@
 static const uint32_t masks[] = {
 	[NOTIFY_SPOOL] =
 		FATE | IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE,
-	[NOTIFY_SELF] = FATE,
+	[NOTIFY_SELF] = FATE | IN_CREATE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE,
 	[NOTIFY_PARENT] = FATE | IN_CREATE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE,
 	[NOTIFY_POLICY] =
 		FATE | IN_CLOSE_WRITE | IN_MOVED_TO, /* not IN_CREATE: it would be read empty */
@@ -36,7 +36,6 @@ static const uint32_t masks[] = {
  * is added, so several of these may share a descriptor. */
 struct interest {
 	int wd;
-	char *path; /* as it was added */
 	enum notify_purpose purpose;
 	uint32_t owner;
 };
@@ -68,10 +67,14 @@ static bool is_inotify(int fd)
 
 int notify_open(void)
 {
-	/* The library does not tell its descriptor: it gets the lowest free one (inotify_init),
-	 * which is the one that we get and give back just before. */
-	int fd = open("/", O_PATH | O_CLOEXEC);
+	int fd;
 
+	/* The library would say yes to a second one, and mean the first. */
+	if (notify.fd >= 0)
+		return -EALREADY;
+	/* It does not tell its descriptor: it gets the lowest free one (inotify_init), which is the
+	 * one that we get and give back just before. */
+	fd = open("/", O_PATH | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	close(fd);
@@ -99,8 +102,6 @@ void notify_close(void)
 	while (inotifytools_next_events(0, 1))
 		;
 	inotifytools_cleanup();
-	for (size_t i = 0; i < notify.count; i++)
-		free(notify.interests[i].path);
 	free(notify.interests);
 	memset(&notify, 0, sizeof notify);
 	notify.fd = -1;
@@ -154,7 +155,6 @@ static uint32_t mask_of(int wd)
 
 static void forget(size_t place)
 {
-	free(notify.interests[place].path);
 	memmove(&notify.interests[place], &notify.interests[place + 1],
 		(--notify.count - place) * sizeof *notify.interests);
 	/* Do not skip one of the event being handed out. */
@@ -162,7 +162,7 @@ static void forget(size_t place)
 		notify.next--;
 }
 
-static void remember(int wd, const char *path, enum notify_purpose purpose, uint32_t owner)
+static void remember(int wd, enum notify_purpose purpose, uint32_t owner)
 {
 	size_t place = first_of(wd + 1);
 
@@ -170,7 +170,7 @@ static void remember(int wd, const char *path, enum notify_purpose purpose, uint
 		xreallocarray(notify.interests, notify.count + 1, sizeof *notify.interests);
 	memmove(&notify.interests[place + 1], &notify.interests[place],
 		(notify.count - place) * sizeof *notify.interests);
-	notify.interests[place] = (struct interest){wd, xstrdup(path), purpose, owner};
+	notify.interests[place] = (struct interest){wd, purpose, owner};
 	notify.count++;
 	if (notify.event && place < notify.next)
 		notify.next++;
@@ -195,61 +195,22 @@ static int unique_name(const char *path, char *name, size_t size)
 	return 0;
 }
 
-/* A descriptor that watches that path already, for at least that; -1 if there is none. The library
- * loses a little memory each time that it is told to watch what it watches. */
-static int find_watch(const char *path, uint32_t mask)
+static bool is_added(int wd, enum notify_purpose purpose, uint32_t owner)
 {
-	for (size_t i = 0; i < notify.count; i++) {
-		int wd = notify.interests[i].wd;
-
-		if (strcmp(notify.interests[i].path, path) == 0 && !(mask & ~mask_of(wd)))
-			return wd;
-	}
-	return -1;
-}
-
-static bool is_added(const char *path, enum notify_purpose purpose, uint32_t owner)
-{
-	for (size_t i = 0; i < notify.count; i++)
-		if (notify.interests[i].purpose == purpose && notify.interests[i].owner == owner &&
-		    strcmp(notify.interests[i].path, path) == 0)
+	for (size_t i = first_of(wd); i < notify.count && notify.interests[i].wd == wd; i++)
+		if (notify.interests[i].purpose == purpose && notify.interests[i].owner == owner)
 			return true;
 	return false;
 }
 
-int notify_add(const char *path, enum notify_purpose purpose, uint32_t owner)
-{
-	char name[PATH_MAX];
-	int wd = find_watch(path, masks[purpose]), r;
-
-	if (is_added(path, purpose, owner))
-		return 0;
-	if (wd >= 0) {
-		notify_remove(purpose, owner);
-		remember(wd, path, purpose, owner);
-		return 0;
-	}
-	r = unique_name(path, name, sizeof name);
-	if (r < 0)
-		return r;
-	notify_remove(purpose, owner);
-	/* IN_MASK_ADD: the directory may be watched for another purpose already, which must not
-	 * lose its events. */
-	if (!inotifytools_watch_file(name, (int)(masks[purpose] | IN_MASK_ADD)))
-		return inotifytools_error() ? -inotifytools_error() : -EIO;
-	wd = inotifytools_wd_from_filename(name);
-	if (wd < 0)
-		return -EIO;
-	remember(wd, path, purpose, owner);
-	return 0;
-}
-
-void notify_remove(enum notify_purpose purpose, uint32_t owner)
+/* Ends it, wherever it is but on `keep` (-1: nowhere). */
+static void remove_but(int keep, enum notify_purpose purpose, uint32_t owner)
 {
 	for (size_t i = 0; i < notify.count; i++) {
 		int wd = notify.interests[i].wd;
 
-		if (notify.interests[i].purpose != purpose || notify.interests[i].owner != owner)
+		if (notify.interests[i].purpose != purpose || notify.interests[i].owner != owner ||
+		    wd == keep)
 			continue;
 		forget(i);
 		/* With others left, the watch stays as it is: what comes for nobody is dropped. */
@@ -257,6 +218,52 @@ void notify_remove(enum notify_purpose purpose, uint32_t owner)
 			inotifytools_remove_watch_by_wd(wd);
 		return;
 	}
+}
+
+/* Tells the library of a watch that it does not know yet. */
+static int introduce(const char *path, uint32_t mask)
+{
+	char name[PATH_MAX];
+	int r = unique_name(path, name, sizeof name);
+
+	if (r < 0)
+		return r;
+	if (!inotifytools_watch_file(name, (int)mask))
+		return inotifytools_error() ? -inotifytools_error() : -EIO;
+	return inotifytools_wd_from_filename(name);
+}
+
+int notify_add(const char *path, enum notify_purpose purpose, uint32_t owner)
+{
+	/* IN_MASK_ADD: the directory may be watched for another purpose already, which must not
+	 * lose its events. */
+	uint32_t mask = masks[purpose] | IN_MASK_ADD;
+	/* The kernel is asked first: only it knows whether the path leads to a directory that is
+	 * watched already, and the library loses a little memory each time that it is told of one
+	 * again. */
+	int wd = inotify_add_watch(notify.fd, path, mask);
+
+	if (wd < 0)
+		return -errno;
+	if (is_added(wd, purpose, owner))
+		return 0;
+	if (!mask_of(wd)) {
+		int known = introduce(path, mask);
+
+		if (known != wd) {
+			inotify_rm_watch(notify.fd, wd);
+			return known < 0 ? known : -ESTALE; /* another directory by now */
+		}
+	}
+	/* First the new one, so that the watch is not given up in between. */
+	remember(wd, purpose, owner);
+	remove_but(wd, purpose, owner);
+	return 0;
+}
+
+void notify_remove(enum notify_purpose purpose, uint32_t owner)
+{
+	remove_but(-1, purpose, owner);
 }
 
 /* ---- events ---- */

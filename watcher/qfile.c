@@ -79,6 +79,9 @@ static void end_line(struct qfile_reader *reader)
 	switch (reader->line) {
 	case 'T':
 		take_number(reader, SEEN_CREATED, &reader->file.created, QFILE_BAD_CREATED);
+		/* sendmail writes the time of day: 1970 is no time but a mistake. */
+		if (reader->file.created == 0)
+			object(reader, QFILE_BAD_CREATED);
 		break;
 	case 'K':
 		take_number(reader, SEEN_LAST_ATTEMPT, &reader->file.last_attempt,

@@ -141,6 +141,7 @@ void sink_reopen(struct sink *sink)
 	sink->head_written = 0;
 	sink->kind->close(sink);
 	sink->retry = sink->backoff = 0;
-	if (sink_open(sink) < 0)
-		sink->broken = true;
+	/* What cannot be opened now is told, and tried again, by the next flush that has something
+	 * to write. */
+	sink_open(sink);
 }

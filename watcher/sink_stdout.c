@@ -23,6 +23,7 @@ static int stdout_open(struct sink *sink)
 	if (fstat(STDOUT_FILENO, &stat) < 0)
 		return -errno;
 	sink->fd = STDOUT_FILENO;
+	sink->mode = stat.st_mode;
 	if (S_ISFIFO(stat.st_mode) || S_ISCHR(stat.st_mode)) {
 		int fd = open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
@@ -47,13 +48,12 @@ static ssize_t stdout_write(struct sink *sink, const char *bytes, size_t length)
 {
 	ssize_t n;
 
-	if (sink->fd != STDOUT_FILENO)
+	if (sink->fd != STDOUT_FILENO || S_ISREG(sink->mode))
 		n = write(sink->fd, bytes, length);
-	else {
-		n = send(STDOUT_FILENO, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
-		if (n < 0 && errno == ENOTSOCK)
-			n = polite_write(bytes, length);
-	}
+	else if (S_ISSOCK(sink->mode))
+		n = send(sink->fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+	else
+		n = polite_write(bytes, length);
 	return n < 0 ? (errno == EINTR ? -EAGAIN : -errno) : n;
 }
 

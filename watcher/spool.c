@@ -205,7 +205,8 @@ int spool_reopen(struct qdir *dir, enum spool_access access)
 	int r = open_directory(dir, access, &owner, &lock);
 
 	free(lock);
-	if (r == 0 && was_mounted && !dir->mounted) {
+	if (r == 0 && was_mounted && !dir->mounted &&
+	    !(dir->device == dir->home_device && dir->inode == dir->home_inode)) {
 		spool_lose(dir);
 		dir->mounted = true;
 		r = -ENODEV;
@@ -331,6 +332,19 @@ static bool is_directory(const char *path)
 	return fstatat(AT_FDCWD, path, &stat, 0) == 0 && S_ISDIR(stat.st_mode);
 }
 
+/* Is it away with the folder that it stands in, as with a file system that is not mounted? One that
+ * was removed from its folder is a glob's member no more. */
+static bool is_away(const char *path)
+{
+	struct stat stat;
+	char *folder = xasprintf("%.*s", (int)(strrchr(path, '/') - path), path);
+	bool away =
+		fstatat(AT_FDCWD, path, &stat, 0) == 0 || fstatat(AT_FDCWD, folder, &stat, 0) < 0;
+
+	free(folder);
+	return away;
+}
+
 /* The matches of a tier's glob that are directories; a file among them is not meant, as for
  * sendmail. */
 static void expand(struct spool_plan *plan, const struct spool *spool, const struct policy *policy,
@@ -356,7 +370,7 @@ static void expand(struct spool_plan *plan, const struct spool *spool, const str
 		bool listed = false;
 
 		/* By its name: its number may be that of another tier in this policy. */
-		if (dir->state != QDIR_LOST ||
+		if (dir->state != QDIR_LOST || !is_away(dir->path) ||
 		    fnmatch(t->directory, dir->path, FNM_PATHNAME | FNM_PERIOD) != 0)
 			continue;
 		for (size_t k = before; k < plan->count; k++)
@@ -456,6 +470,8 @@ static void adopt(struct spool *spool, struct candidate *c)
 	struct qdir *dir = free_place(spool);
 
 	*dir = c->opened;
+	dir->home_device = dir->device;
+	dir->home_inode = dir->inode;
 	dir->path = c->path;
 	dir->tier = c->tier;
 	dir->messages = 0;
@@ -463,25 +479,50 @@ static void adopt(struct spool *spool, struct candidate *c)
 	c->opened = (struct qdir){.fd = -1, .qf = -1, .df = -1, .xf = -1, .claim = CLAIM_NONE};
 }
 
-/* Opens what is new among the candidates and compares all with each other. Two candidates that are
- * the same directory would refuse each other's claim: told apart before claiming. */
-static int open_candidates(struct spool_plan *plan, const struct policy *policy,
-			   enum spool_access access, struct problems *problems)
+/* A directory that is served already, under another path. */
+static const struct qdir *find_served(const struct spool *spool, const struct spool_plan *plan,
+				      dev_t device, ino_t inode)
 {
-	int result = 0;
+	for (size_t i = 0; i < spool->n_dirs; i++) {
+		const struct qdir *dir = &spool->dirs[i];
+		bool named = false;
 
+		if (dir->fd < 0 || dir->device != device || dir->inode != inode)
+			continue;
+		for (size_t k = 0; k < plan->count; k++)
+			named |= plan->list[k].known == dir;
+		return named ? NULL : dir;
+	}
+	return NULL;
+}
+
+/* Tells for each candidate which directory it is, where there is one now. */
+static void identify(const struct spool *spool, struct spool_plan *plan)
+{
 	for (size_t i = 0; i < plan->count; i++) {
 		struct candidate *c = &plan->list[i];
 		struct stat stat;
 
-		if (!c->known && fstatat(AT_FDCWD, c->path, &stat, 0) == 0) {
-			c->device = stat.st_dev;
-			c->inode = stat.st_ino;
-		} else if (c->known) {
+		if (c->known && c->known->fd >= 0) {
 			c->device = c->known->device;
 			c->inode = c->known->inode;
+		} else if (!c->known && fstatat(AT_FDCWD, c->path, &stat, 0) == 0) {
+			c->device = stat.st_dev;
+			c->inode = stat.st_ino;
+			c->known = find_served(spool, plan, stat.st_dev, stat.st_ino);
 		}
 	}
+}
+
+/* Opens what is new among the candidates and compares all with each other. Two candidates that are
+ * the same directory would refuse each other's claim: told apart before claiming. */
+static int open_candidates(const struct spool *spool, struct spool_plan *plan,
+			   const struct policy *policy, enum spool_access access,
+			   struct problems *problems)
+{
+	int result = 0;
+
+	identify(spool, plan);
 	for (size_t i = 0; i < plan->count; i++)
 		for (size_t k = i + 1; k < plan->count; k++)
 			if (plan->list[i].inode && plan->list[k].inode)
@@ -489,8 +530,9 @@ static int open_candidates(struct spool_plan *plan, const struct policy *policy,
 	if (problems_any(problems))
 		result = -EINVAL;
 	for (size_t i = 0; i < plan->count; i++) {
-		int r = open_candidate(&plan->list[i], policy, result < 0 ? SPOOL_READ : access,
-				       problems);
+		/* After a finding the rest is still judged, but not claimed. */
+		enum spool_access how = result < 0 && access == SPOOL_CLAIM ? SPOOL_WRITE : access;
+		int r = open_candidate(&plan->list[i], policy, how, problems);
 
 		if (r < 0 && result == 0)
 			result = r;
@@ -506,7 +548,7 @@ int spool_plan(const struct spool *spool, const struct policy *policy, enum spoo
 
 	for (unsigned tier = 0; tier < policy->n_tiers; tier++)
 		expand(plan, spool, policy, tier, problems);
-	r = open_candidates(plan, policy, access, problems);
+	r = open_candidates(spool, plan, policy, access, problems);
 	if (r == 0 && plan->count + spool->n_dirs > MAX_DIRS) {
 		problems_add(problems, PROBLEM_INVALID,
 			     "the tiers have more than %d queue directories: use fewer", MAX_DIRS);
@@ -523,14 +565,19 @@ void spool_commit(struct spool *spool, struct spool_plan *plan)
 {
 	for (size_t i = 0; i < spool->n_dirs; i++) {
 		struct qdir *dir = &spool->dirs[i];
-		const struct candidate *named = NULL;
+		struct candidate *named = NULL;
 
 		for (size_t k = 0; k < plan->count; k++)
 			if (plan->list[k].known == dir)
 				named = &plan->list[k];
-		if (named)
+		if (named) {
+			char *path = dir->path;
+
 			dir->tier = named->tier;
-		else if (dir->state != QDIR_UNUSED)
+			/* It may be known by another path. */
+			dir->path = named->path;
+			named->path = path;
+		} else if (dir->state != QDIR_UNUSED)
 			dir->state = QDIR_LEAVING;
 	}
 	/* Last, because it moves the array that `known` points into. */

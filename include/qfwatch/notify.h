@@ -14,7 +14,8 @@
  * owners. */
 enum notify_purpose {
 	NOTIFY_SPOOL, /* a folder with qf files: names that come, change and go; and its own fate */
-	NOTIFY_SELF,  /* a queue directory whose qf stand in a folder inside: only its own fate */
+	NOTIFY_SELF, /* a queue directory whose qf stand in a folder inside: its own fate, and these
+			folders' */
 	NOTIFY_PARENT, /* the folder above: subdirectories that come and go */
 	NOTIFY_POLICY, /* the folder of the policy file */
 };

@@ -36,7 +36,8 @@ enum qfile_verdict {
 	QFILE_INCOMPLETE,  /* no line "." at the end: being written, or cut short */
 	QFILE_NO_CREATED,  /* no T line */
 	QFILE_NO_ATTEMPTS, /* no N line */
-	QFILE_BAD_CREATED, /* T is not a number, negative, or out of range; the same for K and N */
+	QFILE_BAD_CREATED, /* T is not a number, 0, negative, or out of range; the same for K and N,
+			      which may be 0 */
 	QFILE_BAD_LAST_ATTEMPT,
 	QFILE_BAD_ATTEMPTS,
 	QFILE_TWICE,	/* T, K or N stands twice */

@@ -34,6 +34,7 @@ struct sink {
 	char *path;  /* NULL for stdout */
 	char *name;  /* for messages: "stdout" or the path */
 	int fd;	     /* -1: not open */
+	mode_t mode; /* stdout: what kind of file it is */
 	bool broken; /* the last open or write failed: told once, tried again */
 
 	char *ring; /* SINK_BUFFER bytes: lines waiting, from `start`, round the end */

@@ -43,6 +43,9 @@ struct qdir {
 	ino_t inode;
 	dev_t qf_device, df_device; /* of the folders: a folder may be a mount of its own */
 	bool mounted;		    /* something was mounted here when it was opened */
+	dev_t home_device;	    /* of the first directory that was opened here */
+	ino_t home_inode;
+	bool parent_watched; /* the engine's: the kernel tells when it is removed */
 	bool unreliable; /* a file system that sends no or partial notifications: it is scanned on a
 			    timer as well */
 	size_t messages; /* how many the table holds; the engine counts */
