@@ -336,8 +336,9 @@ static bool is_directory(const char *path)
  * was removed from its folder is a glob's member no more. */
 static bool is_away(const char *path)
 {
+	const char *slash = strrchr(path, '/');
+	char *folder = slash ? xasprintf("%.*s", (int)(slash - path), path) : xstrdup(".");
 	struct stat stat;
-	char *folder = xasprintf("%.*s", (int)(strrchr(path, '/') - path), path);
 	bool away =
 		fstatat(AT_FDCWD, path, &stat, 0) == 0 || fstatat(AT_FDCWD, folder, &stat, 0) < 0;
 

@@ -141,7 +141,7 @@ void testing_drop_rights(void)
 void testing_private_mounts(void)
 {
 	testing_need_root();
-	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+	if (unshare(CLONE_NEWNS) < 0 || mount("", "/", "", MS_REC | MS_PRIVATE, NULL) < 0)
 		testing_skip("mounts of one's own are refused here");
 }
 
@@ -464,4 +464,64 @@ void testing_release(struct testing_holder *holder)
 	shutdown(holder->control, SHUT_RDWR);
 	close(holder->control);
 	check(waitpid(holder->pid, NULL, 0) == holder->pid);
+}
+
+/* ---- inotify ---- */
+
+#define QUEUE_LIMIT "/proc/sys/fs/inotify/max_queued_events"
+
+static long read_limit(void)
+{
+	char *text = testing_read(QUEUE_LIMIT, NULL);
+	long limit = atol(text);
+
+	free(text);
+	return limit;
+}
+
+static bool write_limit(long limit)
+{
+	int fd = open(QUEUE_LIMIT, O_WRONLY | O_CLOEXEC);
+	bool done = fd >= 0 && dprintf(fd, "%ld\n", limit) > 0;
+
+	if (fd >= 0)
+		close(fd);
+	return done;
+}
+
+/* The limit counts for the whole machine, and is taken when an instance is made: it is low for that
+ * moment only, and for one test at a time. The change is made by a process of its own, which puts
+ * it back also when this one ends in between. */
+void testing_small_queue(void (*make)(void))
+{
+	int guard = open(QUEUE_LIMIT, O_RDONLY | O_CLOEXEC), pair[2], status;
+	char byte = 0;
+	long limit;
+	pid_t pid;
+
+	check(guard >= 0 && flock(guard, LOCK_EX) == 0);
+	limit = read_limit();
+	check(limit > TESTING_SMALL_QUEUE);
+	check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+	fflush(NULL);
+	pid = fork();
+	check(pid >= 0);
+	if (pid == 0) {
+		close(pair[0]);
+		byte = write_limit(TESTING_SMALL_QUEUE) ? 'y' : 'n';
+		if (write(pair[1], &byte, 1) == 1)
+			while (read(pair[1], &byte, 1) < 0 && errno == EINTR)
+				;
+		_exit(byte == 'n' || write_limit(limit) ? 0 : 1);
+	}
+	close(pair[1]);
+	check(read(pair[0], &byte, 1) == 1);
+	if (byte == 'y')
+		make();
+	close(pair[0]);
+	check(waitpid(pid, &status, 0) == pid && status == 0);
+	check_equal(read_limit(), limit);
+	close(guard);
+	if (byte != 'y')
+		testing_skip("fs.inotify.max_queued_events may not be changed here");
 }

@@ -134,6 +134,13 @@ struct testing_holder {
 bool testing_hold(const char *path, enum testing_lock kind, struct testing_holder *ret);
 void testing_release(struct testing_holder *holder);
 
+/* ---- inotify ---- */
+
+/* Calls `open`, which makes an inotify instance, while the kernel's queue has room for few events.
+ * Skips where that may not be changed. */
+#define TESTING_SMALL_QUEUE 32
+void testing_small_queue(void (*open)(void));
+
 /* ---- for cmocka ---- */
 
 #ifdef CMOCKA_H_
