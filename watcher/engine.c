@@ -136,6 +136,14 @@ static bool changes_layout(const struct notify_event *event)
 		strcmp(event->name, "xf") == 0);
 }
 
+/* Its folders are not what they were; or it is gone with all of them. */
+static void lose_layout(struct engine *engine, uint16_t directory)
+{
+	int r = spool_verify(&engine->spool.dirs[directory]);
+
+	engine_lose(engine, directory, r < 0 ? -r : ESTALE);
+}
+
 /* Any notification may have been lost: also of a directory, or of the policy file. */
 static void look_at_everything(struct engine *engine)
 {
@@ -214,7 +222,7 @@ static void take_notification(struct engine *engine, const struct notify_event *
 		if (engine->spool.dirs[event->owner].state != QDIR_ACTIVE)
 			break;
 		if (changes_layout(event))
-			engine_lose(engine, (uint16_t)event->owner, ESTALE);
+			lose_layout(engine, (uint16_t)event->owner);
 		else if (event->kind == NOTIFY_CHANGED)
 			name_changed(engine, event);
 		else
@@ -222,7 +230,7 @@ static void take_notification(struct engine *engine, const struct notify_event *
 		break;
 	case NOTIFY_SELF:
 		if (changes_layout(event))
-			engine_lose(engine, (uint16_t)event->owner, ESTALE);
+			lose_layout(engine, (uint16_t)event->owner);
 		break;
 	case NOTIFY_PARENT:
 		engine->check_wanted |= concerns(engine, event);

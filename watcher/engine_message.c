@@ -565,6 +565,7 @@ static enum trouble look(struct engine *engine, msgref ref, const char *name,
 		refuse(engine, ref, trouble, control->error, NULL);
 		return TROUBLE_NONE;
 	}
+	engine->buffer_cut = (off_t)control->head < control->stat.st_size;
 	remember(engine, ref, control);
 	look_at_body(engine, message);
 	decision = ask(engine, message);

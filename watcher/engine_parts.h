@@ -63,7 +63,8 @@ struct engine {
 
 	struct engine_counts counts;
 	uint64_t by_state[MESSAGE_STATES];
-	char buffer[CONTROL_BUFFER];
+	char buffer[CONTROL_BUFFER]; /* the start of the qf being looked at */
+	bool buffer_cut;	     /* and the qf goes on */
 };
 
 /* engine_message.c */

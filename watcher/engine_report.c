@@ -105,6 +105,7 @@ static void report_action(struct engine *engine, struct event *event,
 
 	event->n_domains = qfile_domains(engine->buffer, head, domains, EVENT_MAX_DOMAINS, names,
 					 sizeof names, &event->domains_cut);
+	event->domains_cut |= engine->buffer_cut;
 	event->domains = domains;
 	event->rule = decision->rule->name;
 	event->reason = policy_reason(decision->rule, judged, engine->now / CLOCK_SECOND, reason,

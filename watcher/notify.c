@@ -153,6 +153,13 @@ static uint32_t mask_of(int wd)
 	return mask;
 }
 
+/* Not by the library, which complains on stderr of a watch that the kernel has ended already. What
+ * it remembers of the watch is small, and never asked for. */
+static void end_watch(int wd)
+{
+	inotify_rm_watch(notify.fd, wd);
+}
+
 static void forget(size_t place)
 {
 	memmove(&notify.interests[place], &notify.interests[place + 1],
@@ -215,7 +222,7 @@ static void remove_but(int keep, enum notify_purpose purpose, uint32_t owner)
 		forget(i);
 		/* With others left, the watch stays as it is: what comes for nobody is dropped. */
 		if (!mask_of(wd))
-			inotifytools_remove_watch_by_wd(wd);
+			end_watch(wd);
 		return;
 	}
 }
@@ -290,7 +297,7 @@ static void end_interest(size_t place)
 
 	forget(place);
 	if (!mask_of(wd) && !(notify.event->mask & (IN_IGNORED | IN_DELETE_SELF | IN_UNMOUNT)))
-		inotifytools_remove_watch_by_wd(wd);
+		end_watch(wd);
 }
 
 static bool hand_out(struct notify_event *ret)

@@ -95,9 +95,13 @@ static int64_t give_up_for_now(struct sink *sink, int error, int64_t now)
 {
 	if (error == EAGAIN)
 		return wait(sink, now, WAIT_STALLED);
-	if (!sink->broken)
-		log_error("events: cannot write to %s (%s): %s", sink->name, strerror(error),
-			  trouble_errno_remedy(error));
+	if (!sink->broken) {
+		const char *remedy =
+			error == EPIPE ? "nobody reads it any more" : trouble_errno_remedy(error);
+
+		log_error("events: cannot write to %s (%s)%s%s", sink->name, strerror(error),
+			  *remedy ? ": " : "", remedy);
+	}
 	sink->broken = true;
 	return wait(sink, now, WAIT_BROKEN);
 }

@@ -286,12 +286,13 @@ static unsigned fill_disk(struct events *events)
 
 static void disk_full(void)
 {
-	struct events *events = new_events();
+	struct events *events;
 	int64_t now = clock_now(), again;
 	intmax_t sequence = 0;
 	unsigned number;
 
 	testing_private_mounts();
+	events = new_events();
 	number = fill_disk(events);
 	for (int i = 0; i < 20; i++) {
 		emit(events, ++number);
@@ -312,12 +313,13 @@ static void disk_full(void)
 /* Rotated while a line was half written: it is whole in the new file. */
 static void disk_full_and_rotated(void)
 {
-	struct events *events = new_events();
+	struct events *events;
 	intmax_t sequence = 0;
 	unsigned number, first;
 	char *text;
 
 	testing_private_mounts();
+	events = new_events();
 	number = fill_disk(events);
 	testing_rename("log0", "log0.1");
 	check(unlink("ballast") == 0);
