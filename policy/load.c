@@ -123,6 +123,51 @@ static void read_reconcile(struct loader *loader, json_t *value, const struct lo
 		      &policy->reconcile);
 }
 
+#define RATE "expected a whole number, 0 (no limit) to 1000000"
+
+static void read_rate(struct loader *loader, json_t *value, const struct load_place *at,
+		      uint32_t *ret)
+{
+	json_int_t rate = json_integer_value(value);
+
+	if (!json_is_integer(value) || rate < 0 || rate > 1000000)
+		load_wrong_value(loader, at, value, RATE);
+	else
+		*ret = (uint32_t)rate;
+}
+
+static void read_moves_per_second(struct loader *loader, json_t *value,
+				  const struct load_place *at, void *into)
+{
+	struct policy_limits *limits = into;
+
+	read_rate(loader, value, at, &limits->moves_per_second);
+}
+
+static void read_deletes_per_minute(struct loader *loader, json_t *value,
+				    const struct load_place *at, void *into)
+{
+	struct policy_limits *limits = into;
+
+	read_rate(loader, value, at, &limits->deletes_per_minute);
+}
+
+static const struct load_field limits_fields[] = {
+	{"moves_per_second", read_moves_per_second, NULL},
+	{"deletes_per_minute", read_deletes_per_minute, NULL},
+	{0},
+};
+
+static void read_limits(struct loader *loader, json_t *value, const struct load_place *at,
+			void *into)
+{
+	struct policy *policy = into;
+
+	if (load_is_object(loader, value, at,
+			   "expected an object, such as {\"moves_per_second\": 500}"))
+		load_object(loader, value, at, limits_fields, &policy->limits);
+}
+
 static const struct load_field policy_fields[] = {
 	{"version", read_version, "write \"version\": 1"},
 	{"tiers", load_tiers, "list the tiers, each with a \"name\" and a \"directory\""},
@@ -130,6 +175,7 @@ static const struct load_field policy_fields[] = {
 	 "list the rules; an empty list, [], leaves every message where it is"},
 	{"allow_delete", read_allow_delete, NULL},
 	{"reconcile", read_reconcile, NULL},
+	{"limits", read_limits, NULL},
 	{"events", load_events, NULL},
 	{0},
 };
@@ -198,6 +244,7 @@ static void read_policy(struct loader *loader)
 	const struct load_place top = {0};
 
 	loader->policy->reconcile = RECONCILE_DEFAULT;
+	loader->policy->limits.deletes_per_minute = POLICY_DELETES_PER_MINUTE;
 	if (!load_is_object(loader, loader->root, &top,
 			    "expected an object, {...}, with \"version\", \"tiers\" and \"rules\""))
 		return;

@@ -5,7 +5,7 @@
 
 #include "paths.h"
 
-#define TIER_NAME_MAX 64
+#define TIER_NAME_MAX POLICY_TIER_NAME_MAX
 
 #define TIER_NAME                                                                                  \
 	"expected a tier's name: 1 to 64 bytes without \"/\" and control characters, and not "     \
@@ -80,10 +80,27 @@ static void read_tier_directory(struct loader *loader, json_t *value, const stru
 	}
 }
 
+#define PLACE "expected \"hash\" (by the queue id) or \"emptiest\""
+
+static void read_tier_place(struct loader *loader, json_t *value, const struct load_place *at,
+			    void *into)
+{
+	struct policy_tier *tier = into;
+	const char *place = load_string(loader, value, at, PLACE);
+
+	if (!place)
+		return;
+	if (!strcmp(place, "emptiest"))
+		tier->place = POLICY_PLACE_EMPTIEST;
+	else if (strcmp(place, "hash") != 0)
+		load_wrong_value(loader, at, value, PLACE);
+}
+
 static const struct load_field tier_fields[] = {
 	{"name", read_tier_name, "give the tier a name, such as \"QUEUE\""},
 	{"directory", read_tier_directory,
 	 "say where the tier's messages are, such as \"/var/spool/mqueue\""},
+	{"place", read_tier_place, NULL},
 	{0},
 };
 

@@ -15,6 +15,9 @@
 /* A message remembers the tiers it has been in as one bit each. */
 #define POLICY_MAX_TIERS 64
 
+/* Longest name of a tier, bytes. */
+#define POLICY_TIER_NAME_MAX 64
+
 /* A policy file larger than this is refused: it is not a policy. */
 #define POLICY_MAX_BYTES (1024 * 1024)
 
@@ -45,7 +48,14 @@ struct policy_rule {
 	unsigned target; /* POLICY_MOVE: index of the tier to move to; never a tier in `tiers` */
 };
 
+/* Which of a tier's queue directories a message goes to. */
+enum policy_place {
+	POLICY_PLACE_HASH,     /* by its id: the same one each time */
+	POLICY_PLACE_EMPTIEST, /* the one that holds the fewest messages */
+};
+
 struct policy_tier {
+	enum policy_place place;
 	char *name;
 	char *directory; /* absolute, without a trailing slash or doubled slashes; may be a glob */
 	bool is_glob;	 /* directory holds one of * ? [ */
@@ -58,11 +68,20 @@ struct policy_sink {
 	char *path; /* POLICY_SINK_FILE: absolute; NULL otherwise */
 };
 
+/* How fast rules may act. What is due beyond that waits for its turn. */
+struct policy_limits {
+	uint32_t moves_per_second;   /* 0: no limit (the default) */
+	uint32_t deletes_per_minute; /* 0: no limit; default POLICY_DELETES_PER_MINUTE */
+};
+
+#define POLICY_DELETES_PER_MINUTE 600
+
 struct policy {
 	struct policy_tier *tiers;
 	size_t n_tiers; /* 1 to POLICY_MAX_TIERS */
 	struct policy_rule *rules;
 	size_t n_rules;
+	struct policy_limits limits;
 	struct policy_sink *sinks;
 	size_t n_sinks;
 	int64_t reconcile; /* seconds between two full comparisons of memory and spool; default 3600
