@@ -34,7 +34,7 @@ CMOCKA_LIBS    = $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null || echo -lcmock
 
 ALL_CFLAGS  = $(OWN_CFLAGS) $(HARDEN_CFLAGS) $(JANSSON_CFLAGS) $(SANITIZE) $(CFLAGS)
 ALL_LDFLAGS = $(HARDEN_LDFLAGS) $(SANITIZE) $(LDFLAGS)
-LIBS        = -linotifytools $(JANSSON_LIBS)
+LIBS        = -lpthread -linotifytools $(JANSSON_LIBS)
 
 LIB_SOURCES     := $(wildcard policy/*.c) $(filter-out watcher/main.c,$(wildcard watcher/*.c))
 SUPPORT_SOURCES := $(wildcard tests/support/*.c)
@@ -50,7 +50,7 @@ BENCHES         := $(BENCH_SOURCES:%.c=$(BUILD)/%)
 TOOLS           := $(TOOL_SOURCES:%.c=$(BUILD)/%)
 FUZZERS         := $(FUZZ_SOURCES:%.c=$(BUILD)/%)
 
-.PHONY: all help demo test unit e2e bench check-asan check-valgrind check-deps lint format fuzz install clean \
+.PHONY: all help demo test unit e2e bench soak check-asan check-valgrind check-deps lint format fuzz install clean \
 	deps-build deps-test programs
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -135,6 +135,10 @@ fuzzers: $(FUZZERS)
 bench: deps-build ## the numbers, each beside its bare system calls (SCALE=100000)
 	@$(MAKE) --no-print-directory $(BUILD)/qfwatch $(BENCHES)
 	@tests/bench/run.sh
+
+soak: deps-build ## half an hour of churn: memory and descriptors stay flat, nothing is lost (SOAK_SECONDS=1800)
+	@$(MAKE) --no-print-directory $(BUILD)/qfwatch $(TOOLS)
+	@tests/soak.sh
 
 check-deps: ## lower modules never include higher ones; each dangerous call has one home
 	@tests/check-deps.sh

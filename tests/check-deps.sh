@@ -16,12 +16,12 @@ units xalloc clock json_line memory
 problem text pool paths suggest syntax file load_value load_tiers load_rules load_events duplicates match decide policy load
 log qfile trouble
 table claim control lock sink sink_stdout sink_file
-spool scan notify
-mover recover
+spool scan notify worker
+mover mover_copy recover
 events
-engine engine_parts engine_message engine_report engine_tiers
+engine engine_parts engine_message engine_report engine_tiers engine_carry engine_limit
 supervisor loop
-command cmd_run cmd_check
+command cmd_run cmd_check cmd_move
 main
 "
 
@@ -65,10 +65,12 @@ only() {
 }
 
 only 'inotifytools_|inotify_(init|add)' libinotifytools watcher/notify.c
-only '\b(renameat2?|rename|linkat|link|symlink|unlinkat)\(' 'a call that moves or removes spool files' watcher/mover.c watcher/recover.c
+only '\b(renameat2?|rename|linkat|link|symlink|unlinkat)\(' 'a call that moves or removes spool files' \
+	watcher/mover.c watcher/mover_copy.c watcher/recover.c
 # claim.c removes its own lock file, outside the spool.
 only '\bunlink\(' unlink watcher/claim.c
-only '\bopen(at)?\([^;]*O_(WRONLY|RDWR|CREAT|TRUNC)' 'opening for writing' watcher/claim.c watcher/sink_file.c watcher/sink_stdout.c
+only '\bopen(at)?\([^;]*O_(WRONLY|RDWR|CREAT|TRUNC)' 'opening for writing' \
+	watcher/claim.c watcher/mover_copy.c watcher/sink_file.c watcher/sink_stdout.c
 only '\bjson_(t|load|object|array|is|string_value|integer|delete|error_t)|jansson\.h' jansson \
 	policy/load.h policy/load.c policy/load_value.c policy/load_tiers.c policy/load_rules.c policy/load_events.c
 

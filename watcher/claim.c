@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "qfwatch/clock.h"
 #include "qfwatch/xalloc.h"
 
 static char *folder(void)
@@ -87,6 +89,49 @@ static int lock_file(const char *path, int *ret_fd, pid_t *ret_owner)
 	}
 }
 
+/* The file: the owner's pid as a line, and from the second half of its page the intent. */
+#define FILE_SIZE 4096
+#define INTENT_AT 2048
+
+/* Takes over what was left, and leaves it in the file, too, until recovery has seen to it. Writes
+ * the whole page: a hole in it would be a SIGBUS when /run is full. A file that cannot be written
+ * holds the claim all the same; only the owner and the intents go unnoted. */
+static void map_intent(struct claim *claim)
+{
+	char page[FILE_SIZE] = {0};
+	void *map;
+
+	if (pread(claim->fd, &claim->left, sizeof claim->left, INTENT_AT) != sizeof claim->left ||
+	    claim->left.length >= sizeof claim->left.id)
+		claim->left = (struct claim_intent){0};
+	snprintf(page, sizeof page, "%ld\n", (long)getpid());
+	memcpy(page + INTENT_AT, &claim->left, sizeof claim->left);
+	if (pwrite(claim->fd, page, sizeof page, 0) != sizeof page)
+		return;
+	map = mmap(NULL, FILE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, claim->fd, 0);
+	if (map != MAP_FAILED)
+		claim->intent = (struct claim_intent *)((char *)map + INTENT_AT);
+}
+
+void claim_begin(const struct claim *claim, ino_t from, const char *id, size_t length)
+{
+	struct claim_intent *intent = claim->intent;
+
+	if (!intent || length >= sizeof intent->id)
+		return;
+	intent->time = clock_now();
+	intent->from = from;
+	memcpy(intent->id, id, length);
+	/* Last, and before the next system call: it is what makes the rest count. */
+	__atomic_store_n(&intent->length, (uint32_t)length, __ATOMIC_RELEASE);
+}
+
+void claim_end(const struct claim *claim)
+{
+	if (claim->intent)
+		__atomic_store_n(&claim->intent->length, 0, __ATOMIC_RELEASE);
+}
+
 int claim_take(dev_t device, ino_t inode, struct claim *claim, pid_t *ret_owner, char **ret_path)
 {
 	char *where = folder();
@@ -103,11 +148,10 @@ int claim_take(dev_t device, ino_t inode, struct claim *claim, pid_t *ret_owner,
 		*ret_path = path;
 		return r;
 	}
-	if (ftruncate(fd, 0) < 0 || dprintf(fd, "%ld\n", (long)getpid()) < 0) {
-		/* A full /run: the lock holds all the same, only its owner stays unnamed. */
-	}
+	*claim = CLAIM_NONE;
 	claim->fd = fd;
 	claim->path = path;
+	map_intent(claim);
 	return 0;
 }
 
@@ -116,6 +160,8 @@ void claim_release(struct claim *claim)
 	if (claim->fd < 0)
 		return;
 	/* Somebody may have cleaned up /tmp and started another qfwatch: that file is not ours. */
+	if (claim->intent)
+		munmap((char *)claim->intent - INTENT_AT, FILE_SIZE);
 	if (still_named(claim->fd, claim->path))
 		unlink(claim->path);
 	close(claim->fd);

@@ -10,7 +10,6 @@
 
 #include "qfwatch/log.h"
 #include "qfwatch/notify.h"
-#include "qfwatch/recover.h"
 #include "qfwatch/xalloc.h"
 
 /* The most of each kind of work in one turn. Notifications come first and are cheap: taking them
@@ -42,6 +41,7 @@ void engine_free(struct engine *engine)
 	if (!engine)
 		return;
 	scan_end(&engine->scan);
+	engine_stop(engine);
 	if (engine->watching)
 		notify_close();
 	table_free(engine->table);
@@ -62,6 +62,8 @@ struct engine_counts engine_count(const struct engine *engine)
 	counts.failed = engine->by_state[MESSAGE_FAILED];
 	counts.refused = engine->by_state[MESSAGE_REFUSED];
 	counts.busy = engine->by_state[MESSAGE_BUSY];
+	counts.waiting = engine->by_state[MESSAGE_WAITING];
+	counts.moving = engine->by_state[MESSAGE_MOVING];
 	for (size_t i = 0; i < engine->spool.n_dirs; i++)
 		counts.lost_directories += engine->spool.dirs[i].state == QDIR_LOST;
 	counts.table_bytes = table_memory(engine->table);
@@ -96,11 +98,13 @@ static void name_changed(struct engine *engine, const struct notify_event *event
 		return;
 	ref = table_find(engine->table, (uint16_t)event->owner, id, length);
 	if (!ref) {
-		engine_learn(engine, (uint16_t)event->owner, id, length);
+		/* One that a worker is about to hand over is told of when it is done. */
+		if (!engine_is_carried(engine, (uint16_t)event->owner, id, length))
+			engine_learn(engine, (uint16_t)event->owner, id, length);
 		return;
 	}
 	message = table_get(engine->table, ref);
-	if (is_echo(engine, message, event))
+	if (message->state == MESSAGE_MOVING || is_echo(engine, message, event))
 		return;
 	/* Probably released: should somebody hold it still, the short retries begin anew. */
 	if (message->state == MESSAGE_BUSY || message->state == MESSAGE_WRITING)
@@ -119,7 +123,7 @@ static void name_removed(struct engine *engine, const struct notify_event *event
 	if (!spool_queue_id(event->name, &id, &length))
 		return;
 	ref = table_find(engine->table, (uint16_t)event->owner, id, length);
-	if (!ref)
+	if (!ref || table_get(engine->table, ref)->state == MESSAGE_MOVING)
 		return;
 	if (fstatat(dir->qf, event->name, &stat, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
 		engine_depart(engine, ref, NULL);
@@ -276,22 +280,18 @@ static void take_name(void *context, const char *name)
 	msgref ref;
 
 	if (!spool_queue_id(name, &id, &length)) {
-		int r = 0;
+		struct recovery recovery;
 
-		if (!engine->dry_run && strncmp(name, SPOOL_HIDDEN, strlen(SPOOL_HIDDEN)) == 0)
-			r = recover_hidden(dir, name, &id);
-		if (r > 0)
-			log_notice("recovered: finished the interrupted deletion of %s in %s", id,
-				   dir->path);
-		else if (r < 0)
-			log_warning("%s/%s was left by an interrupted deletion and cannot be "
-				    "removed: %s",
-				    dir->path, name, strerror(-r));
+		if (engine->dry_run || strncmp(name, SPOOL_HIDDEN, strlen(SPOOL_HIDDEN)) != 0)
+			return;
+		recover_hidden(&engine->spool, dir, name, &recovery);
+		engine_report_recovery(engine, dir, &recovery);
 		return;
 	}
 	ref = table_find(engine->table, directory, id, length);
 	if (!ref) {
-		engine_learn(engine, directory, id, length);
+		if (!engine_is_carried(engine, directory, id, length))
+			engine_learn(engine, directory, id, length);
 		return;
 	}
 	message = table_get(engine->table, ref);
@@ -304,10 +304,27 @@ static void take_name(void *context, const char *name)
 		table_push_ready(engine->table, ref);
 }
 
+static void recover_intents(struct engine *engine)
+{
+	engine->intents_left = false;
+	for (size_t i = 0; i < engine->spool.n_dirs; i++) {
+		struct qdir *dir = &engine->spool.dirs[i];
+		struct recovery recovery;
+
+		if (dir->state != QDIR_ACTIVE || !dir->claim.left.length)
+			continue;
+		recover_intent(&engine->spool, dir, &recovery);
+		engine_report_recovery(engine, dir, &recovery);
+		dir->claim.left.length = 0;
+	}
+}
+
 static void begin_round(struct engine *engine)
 {
 	bool *dirs = engine->round_dirs;
 
+	if (engine->intents_left)
+		recover_intents(engine);
 	engine->round = engine->next_round;
 	engine->next_round = ROUND_NONE;
 	engine->round_dirs = engine->next_dirs;
@@ -364,7 +381,8 @@ static void sweep_one(struct engine *engine, msgref ref)
 	if ((message->flags & MESSAGE_SEEN) == engine->seen)
 		return;
 	message->flags = (uint8_t)((message->flags & ~MESSAGE_SEEN) | engine->seen);
-	if (!engine->round_dirs[message->directory] || dir->state != QDIR_ACTIVE)
+	if (!engine->round_dirs[message->directory] || dir->state != QDIR_ACTIVE ||
+	    message->state == MESSAGE_MOVING)
 		return;
 	/* readdir does not promise names that come or go meanwhile: only the name itself tells. */
 	spool_name(name, "qf", table_id(message), message->id_length);
@@ -424,7 +442,7 @@ static bool expire(struct engine *engine)
 			return false;
 		message = table_get(engine->table, ref);
 		table_set_deadline(engine->table, ref, INT64_MAX);
-		if (message->state == MESSAGE_WRITING)
+		if (message->state == MESSAGE_WRITING || message->state == MESSAGE_WAITING)
 			message->tries = ENGINE_WAITED;
 		table_push_ready(engine->table, ref);
 	}
@@ -483,6 +501,7 @@ bool engine_turn(struct engine *engine, int64_t now)
 
 	engine->now = now;
 	more = drain(engine);
+	more |= engine_finish_carries(engine);
 	regular_work(engine);
 	more |= expire(engine);
 	attend_some(engine);
@@ -492,6 +511,16 @@ bool engine_turn(struct engine *engine, int64_t now)
 		more |= step_round(engine);
 	}
 	return more || table_has_ready(engine->table);
+}
+
+int engine_worker_fd(const struct engine *engine)
+{
+	return engine->worker ? worker_fd(engine->worker) : -1;
+}
+
+bool engine_is_waiting(const struct engine *engine)
+{
+	return engine->n_carries > 0;
 }
 
 int64_t engine_deadline(const struct engine *engine)

@@ -68,6 +68,8 @@ void engine_forget(struct engine *engine, msgref ref)
 {
 	struct message *message = table_get(engine->table, ref);
 
+	if (message->state == MESSAGE_MOVING)
+		engine_carry_forget(engine, ref);
 	engine->by_state[message->state]--;
 	engine_directory(engine, message)->messages--;
 	table_remove(engine->table, ref);
@@ -248,9 +250,13 @@ static void remember(struct engine *engine, msgref ref, const struct control *co
 	message->last_attempt = control->file.last_attempt;
 	message->attempts = control->file.attempts;
 	message->visited = UINT64_C(1) << engine_directory(engine, message)->tier;
-	message->tries = 0;
 	message->flags &= (uint8_t)~MESSAGE_TOLD;
-	engine_set_state(engine, message, MESSAGE_IDLE);
+	/* What waits for its turn keeps it: runners rewrite a qf more often than a long line moves
+	 * on, and it would never come to its end. */
+	if (message->state != MESSAGE_WAITING) {
+		message->tries = 0;
+		engine_set_state(engine, message, MESSAGE_IDLE);
+	}
 	if (!known)
 		engine_report_message(engine, EVENT_MESSAGE_TRACKED, message, "tracked", NULL);
 	if (attempted) {
@@ -283,6 +289,7 @@ static void look_at_body(struct engine *engine, struct message *message)
 static void recover_link(struct engine *engine, struct message *message)
 {
 	const struct qdir *home = engine_directory(engine, message), *other;
+	struct recovery recovery;
 	struct stat body;
 	int error = 0;
 
@@ -297,15 +304,13 @@ static void recover_link(struct engine *engine, struct message *message)
 		return; /* perhaps in a directory that is lost now: asked again with every look */
 	if (!error)
 		message->flags &= (uint8_t)~MESSAGE_LINKED;
-	if (error)
-		log_warning("df%.*s has a second link in %s from an interrupted move, which cannot "
-			    "be removed (%s): %s",
-			    (int)message->id_length, table_id(message), other->path,
-			    strerror(error), trouble_errno_remedy(error));
-	else
-		log_notice("recovered: removed the second link to df%.*s in %s, left by an "
-			   "interrupted move",
-			   (int)message->id_length, table_id(message), other->path);
+	recovery =
+		(struct recovery){.id = table_id(message),
+				  .id_length = message->id_length,
+				  .found = "a second link to its df, left by an interrupted move",
+				  .done = error ? NULL : "removed it",
+				  .error = error};
+	engine_report_recovery(engine, other, &recovery);
 }
 
 /* ---- acting ---- */
@@ -318,7 +323,7 @@ static void wait_for_time(struct engine *engine, msgref ref, const struct policy
 	table_set_deadline(engine->table, ref, never ? INT64_MAX : decision->again * CLOCK_SECOND);
 }
 
-static struct policy_decision ask(struct engine *engine, const struct message *message)
+struct policy_decision engine_ask(struct engine *engine, const struct message *message)
 {
 	struct policy_message facts = engine_policy_message(engine, message);
 	struct policy_decision decision;
@@ -332,6 +337,8 @@ void engine_decide_from_memory(struct engine *engine, msgref ref)
 	struct message *message = table_get(engine->table, ref);
 	struct policy_decision decision;
 
+	if (message->state == MESSAGE_MOVING)
+		return;
 	if (message->state == MESSAGE_NEW || message->state == MESSAGE_WRITING) {
 		/* Its tier was lost for a while, and with it its deadline. */
 		if (message->deadline == INT64_MAX)
@@ -340,8 +347,11 @@ void engine_decide_from_memory(struct engine *engine, msgref ref)
 	}
 	/* Nothing is known of what was refused for its qf; what was refused or failed as due is
 	 * tried again. */
-	decision = ask(engine, message);
+	decision = engine_ask(engine, message);
 	if (message->state != MESSAGE_IDLE || decision.action != POLICY_STAY) {
+		/* Not later, as is_too_early would have it. */
+		if (message->state == MESSAGE_FAILED || message->state == MESSAGE_REFUSED)
+			table_set_deadline(engine->table, ref, INT64_MAX);
 		table_push_ready(engine->table, ref);
 		return;
 	}
@@ -349,8 +359,9 @@ void engine_decide_from_memory(struct engine *engine, msgref ref)
 }
 
 /* It stands in `to` now. What memory has under that name there is out of date: the disk had none.
- */
-static void moved(struct engine *engine, msgref ref, uint16_t to)
+ * `same_file`: it is the qf that was read, so that the notification of our own rename needs no
+ * second look. */
+void engine_moved(struct engine *engine, msgref ref, uint16_t to, bool same_file)
 {
 	struct message *message = table_get(engine->table, ref);
 	msgref stale = table_find(engine->table, to, table_id(message), message->id_length);
@@ -361,13 +372,21 @@ static void moved(struct engine *engine, msgref ref, uint16_t to)
 	engine->spool.dirs[to].messages++;
 	table_change_directory(engine->table, ref, to);
 	message->visited |= UINT64_C(1) << engine->spool.dirs[to].tier;
-	message->flags = (uint8_t)((message->flags & ~(MESSAGE_SEEN | MESSAGE_TOLD)) |
-				   engine->seen | MESSAGE_ECHO);
+	message->flags &= (uint8_t) ~(MESSAGE_SEEN | MESSAGE_TOLD | MESSAGE_ECHO);
+	message->flags |= (uint8_t)(engine->seen | (same_file ? MESSAGE_ECHO : 0));
 	message->tries = 0;
 	engine_set_state(engine, message, MESSAGE_IDLE);
 	engine_decide_from_memory(engine, ref);
-	if (message->flags & MESSAGE_LINKED)
+	if (!same_file || message->flags & MESSAGE_LINKED)
 		table_push_ready(engine->table, ref);
+}
+
+static struct qdir *target_of(struct engine *engine, const struct message *message,
+			      const struct policy_decision *decision)
+{
+	return spool_place(&engine->spool, decision->target,
+			   engine->policy->tiers[decision->target].place, table_id(message),
+			   message->id_length);
 }
 
 /* Tells what would be done, through all the tiers, once for each state of the qf. */
@@ -375,25 +394,27 @@ static void pretend(struct engine *engine, msgref ref, struct policy_decision de
 {
 	struct message *message = table_get(engine->table, ref);
 	struct message phantom = *message;
+	struct action_report report;
 
 	if (!(message->flags & MESSAGE_TOLD)) {
 		while (decision.action == POLICY_MOVE &&
 		       !(phantom.visited >> decision.target & 1)) {
 			uint16_t from = phantom.directory;
-			const struct qdir *to = spool_place(&engine->spool, decision.target,
-							    table_id(&phantom), phantom.id_length);
+			const struct qdir *to = target_of(engine, &phantom, &decision);
 
 			if (!to)
 				break;
-			engine_report_move(engine, &phantom, from, decision.target, &decision, 0,
-					   head);
+			engine_prepare_report(engine, &phantom, &decision, head, &report);
+			engine_report_move(engine, &phantom, engine_tier_name(engine, from),
+					   engine->policy->tiers[decision.target].name, &report, 0);
 			engine->counts.moved++;
 			phantom.directory = spool_index(&engine->spool, to);
 			phantom.visited |= UINT64_C(1) << decision.target;
-			decision = ask(engine, &phantom);
+			decision = engine_ask(engine, &phantom);
 		}
 		if (decision.action == POLICY_DELETE) {
-			engine_report_delete(engine, &phantom, &decision, 0, head);
+			engine_prepare_report(engine, &phantom, &decision, head, &report);
+			engine_report_delete(engine, &phantom, &report, 0);
 			engine->counts.deleted++;
 		}
 		message->flags |= MESSAGE_TOLD;
@@ -402,7 +423,8 @@ static void pretend(struct engine *engine, msgref ref, struct policy_decision de
 	wait_for_time(engine, ref, &decision);
 }
 
-static bool settle(struct engine *engine, msgref ref, struct mover_result result,
+/* What did not work, and where that leaves the message. */
+void engine_settle(struct engine *engine, msgref ref, struct mover_result result,
 		   const struct policy_decision *decision)
 {
 	struct message *message = table_get(engine->table, ref);
@@ -410,51 +432,47 @@ static bool settle(struct engine *engine, msgref ref, struct mover_result result
 	/* A second link may be what an interrupted move left. */
 	if (result.leftover || result.trouble == TROUBLE_BODY_LINKS)
 		message->flags |= MESSAGE_LINKED;
-	switch (result.trouble) {
-	case TROUBLE_NONE:
-		return true;
-	case TROUBLE_CHANGED:
+	if (result.trouble == TROUBLE_CHANGED)
 		/* The qf or its directory went away under our lock: the next look tells. */
 		fail(engine, ref, TROUBLE_CHANGED, 0, NULL, decision);
-		return false;
-	case TROUBLE_ERROR:
+	else if (result.trouble == TROUBLE_ERROR)
 		fail(engine, ref, TROUBLE_ERROR, result.error, result.step, decision);
-		return false;
-	default:
+	else if (result.trouble)
 		refuse(engine, ref, result.trouble, result.error, decision);
-		return false;
-	}
 }
 
-/* The qf is locked, and is what was read. */
-static void act(struct engine *engine, msgref ref, const struct policy_decision *decision,
-		const struct control *control, int64_t started)
+static void act_delete(struct engine *engine, msgref ref, const struct policy_decision *decision,
+		       const struct control *control, int64_t started)
+{
+	struct message *message = table_get(engine->table, ref);
+	const struct qdir *from = engine_directory(engine, message);
+	struct mover_result result = mover_delete(from, table_id(message), message->id_length);
+	struct action_report report;
+
+	if (result.trouble) {
+		engine_settle(engine, ref, result, decision);
+		return;
+	}
+	if (result.leftover)
+		log_warning("qf%.*s in %s is deleted, but a file of it could not be removed: the "
+			    "next start or "
+			    "reconcile tries again",
+			    (int)message->id_length, table_id(message), from->path);
+	engine->counts.deleted++;
+	engine_prepare_report(engine, message, decision, control->head, &report);
+	engine_report_delete(engine, message, &report, clock_monotonic() - started);
+	engine_forget(engine, ref);
+}
+
+static void act_move(struct engine *engine, msgref ref, const struct policy_decision *decision,
+		     struct control *control, int64_t started)
 {
 	struct message *message = table_get(engine->table, ref);
 	uint16_t from = message->directory;
-	struct qdir *target = NULL;
+	struct qdir *target = target_of(engine, message, decision);
 	struct mover_result result;
+	struct action_report report;
 
-	if (message->flags & MESSAGE_LINKED)
-		recover_link(engine, message);
-	if (decision->action == POLICY_DELETE) {
-		result = mover_delete(&engine->spool.dirs[from], table_id(message),
-				      message->id_length);
-		if (!settle(engine, ref, result, decision))
-			return;
-		if (result.leftover)
-			log_warning("qf%.*s in %s is deleted, but a file of it could not be "
-				    "removed: the next start tries again",
-				    (int)message->id_length, table_id(message),
-				    engine->spool.dirs[from].path);
-		engine->counts.deleted++;
-		engine_report_delete(engine, message, decision, clock_monotonic() - started,
-				     control->head);
-		engine_forget(engine, ref);
-		return;
-	}
-	target = spool_place(&engine->spool, decision->target, table_id(message),
-			     message->id_length);
 	/* The directory that is open may have been renamed or mounted over since the kernel last
 	 * told us. */
 	if (!target || engine_verify_directory(engine, spool_index(&engine->spool, target)) < 0) {
@@ -463,12 +481,50 @@ static void act(struct engine *engine, msgref ref, const struct policy_decision 
 	}
 	result = mover_move(&engine->spool.dirs[from], target, table_id(message),
 			    message->id_length);
-	if (!settle(engine, ref, result, decision))
+	if (result.trouble == TROUBLE_OTHER_FILE_SYSTEM) {
+		engine_prepare_report(engine, message, decision, control->head, &report);
+		result.error = -engine_carry(engine, ref, spool_index(&engine->spool, target),
+					     control, &report);
+		if (!result.error)
+			return;
+		result.trouble = TROUBLE_ERROR;
+		result.step = "start a worker";
+	}
+	if (result.leftover)
+		message->flags |= MESSAGE_LINKED;
+	if (result.trouble) {
+		engine_settle(engine, ref, result, decision);
 		return;
+	}
 	engine->counts.moved++;
-	engine_report_move(engine, message, from, decision->target, decision,
-			   clock_monotonic() - started, control->head);
-	moved(engine, ref, spool_index(&engine->spool, target));
+	engine_prepare_report(engine, message, decision, control->head, &report);
+	engine_report_move(engine, message, engine_tier_name(engine, from),
+			   engine->policy->tiers[decision->target].name, &report,
+			   clock_monotonic() - started);
+	engine_moved(engine, ref, spool_index(&engine->spool, target), true);
+}
+
+/* The qf is locked, and is what was read. */
+static void act(struct engine *engine, msgref ref, const struct policy_decision *decision,
+		struct control *control, int64_t started)
+{
+	struct message *message = table_get(engine->table, ref);
+
+	if (message->flags & MESSAGE_LINKED) {
+		recover_link(engine, message);
+		/* Somebody else's file has that link: not even for a moment does it get one more.
+		 */
+		if (message->flags & MESSAGE_LINKED) {
+			engine_settle(engine, ref,
+				      (struct mover_result){.trouble = TROUBLE_BODY_LINKS},
+				      decision);
+			return;
+		}
+	}
+	if (decision->action == POLICY_DELETE)
+		act_delete(engine, ref, decision, control, started);
+	else
+		act_move(engine, ref, decision, control, started);
 }
 
 /* Takes the lock of an open qf and makes sure that the name still means that file. */
@@ -487,11 +543,19 @@ static enum trouble lock(const struct control *control, int directory, const cha
 					      : TROUBLE_ERROR;
 }
 
+/* A qf that did not change since the last try, whose next one has not come: a try that goes through
+ * a hidden name and back notifies of itself, and would be its own reason for the next, for ever. */
+static bool is_too_early(const struct engine *engine, const struct message *message)
+{
+	return (message->state == MESSAGE_FAILED || message->state == MESSAGE_REFUSED) &&
+	       message->deadline != INT64_MAX && message->deadline > engine->now;
+}
+
 /* A due message. Returns TROUBLE_CHANGED when it must be read again, else TROUBLE_NONE: all other
  * outcomes are settled. */
 static enum trouble try_to_act(struct engine *engine, msgref ref,
-			       const struct policy_decision *decision,
-			       const struct control *control, const char *name)
+			       const struct policy_decision *decision, struct control *control,
+			       const char *name)
 {
 	struct message *message = table_get(engine->table, ref);
 	int64_t started = clock_monotonic();
@@ -510,6 +574,9 @@ static enum trouble try_to_act(struct engine *engine, msgref ref,
 		pretend(engine, ref, *decision, control->head);
 		return TROUBLE_NONE;
 	}
+	if (is_too_early(engine, message))
+		return TROUBLE_NONE;
+	/* The lock first: what is held takes no place in the line from what could go. */
 	trouble = lock(control, engine_directory(engine, message)->qf, name, &error);
 	if (trouble == TROUBLE_CHANGED)
 		return trouble;
@@ -517,7 +584,7 @@ static enum trouble try_to_act(struct engine *engine, msgref ref,
 		busy(engine, ref, decision);
 	else if (trouble == TROUBLE_ERROR)
 		fail(engine, ref, trouble, error, "lock qf", decision);
-	else
+	else if (engine_may_act(engine, ref, decision->action))
 		act(engine, ref, decision, control, started);
 	return TROUBLE_NONE;
 }
@@ -568,7 +635,7 @@ static enum trouble look(struct engine *engine, msgref ref, const char *name,
 	engine->buffer_cut = (off_t)control->head < control->stat.st_size;
 	remember(engine, ref, control);
 	look_at_body(engine, message);
-	decision = ask(engine, message);
+	decision = engine_ask(engine, message);
 	if (decision.action != POLICY_STAY)
 		return try_to_act(engine, ref, &decision, control, name);
 	engine_set_state(engine, message, MESSAGE_IDLE);
@@ -584,6 +651,8 @@ void engine_attend(struct engine *engine, msgref ref)
 	enum qdir_state state = engine_directory(engine, message)->state;
 	char name[SPOOL_NAME_MAX];
 
+	if (message->state == MESSAGE_MOVING)
+		return; /* its worker tells */
 	if (state != QDIR_ACTIVE && state != QDIR_NEW) {
 		table_set_deadline(engine->table, ref, INT64_MAX);
 		return;

@@ -2,6 +2,8 @@
  *
  *   engine.c          turns: notifications, the ready list, deadlines, scan rounds
  *   engine_message.c  one message: read, decide, act
+ *   engine_carry.c    messages on their way to another file system
+ *   engine_limit.c    how fast rules may act
  *   engine_tiers.c    directories: taken up, lost, found, dropped; a new policy
  *   engine_report.c   event records
  */
@@ -12,9 +14,11 @@
 #include "qfwatch/control.h"
 #include "qfwatch/engine.h"
 #include "qfwatch/mover.h"
+#include "qfwatch/recover.h"
 #include "qfwatch/scan.h"
 #include "qfwatch/spool.h"
 #include "qfwatch/table.h"
+#include "qfwatch/worker.h"
 
 /* Why a round of scans is made; the most serious reason of those that came together is told. */
 enum round_reason {
@@ -59,7 +63,20 @@ struct engine {
 	bool policy_hint;
 	char *policy_names[2]; /* the policy file's name in its folder, and that of the file it is a
 				  link to */
+	bool intents_left;     /* lock files of killed daemons are to be gone through */
 	bool check_wanted;     /* directories are to be checked in this turn */
+
+	struct worker *worker; /* NULL until the first message goes to another file system */
+	struct carry *carries; /* these messages */
+	size_t n_carries;
+	uint64_t carried_bytes;
+
+	/* When the next move and the next deletion may come; see engine_limit.c. */
+	struct limit {
+		int64_t next;
+		int64_t told_at; /* of the last event; 0: none since the limit was last not reached
+				  */
+	} moves, deletes;
 
 	struct engine_counts counts;
 	uint64_t by_state[MESSAGE_STATES];
@@ -79,6 +96,23 @@ void engine_forget(struct engine *engine, msgref ref);
 void engine_set_state(struct engine *engine, struct message *message, enum message_state state);
 msgref engine_learn(struct engine *engine, uint16_t directory, const char *id, size_t length);
 
+void engine_settle(struct engine *engine, msgref ref, struct mover_result result,
+		   const struct policy_decision *decision);
+void engine_moved(struct engine *engine, msgref ref, uint16_t to, bool same_file);
+struct policy_decision engine_ask(struct engine *engine, const struct message *message);
+
+/* engine_carry.c */
+struct action_report;
+int engine_carry(struct engine *engine, msgref ref, uint16_t to, struct control *control,
+		 const struct action_report *report);
+bool engine_is_carried(const struct engine *engine, uint16_t to, const char *id, size_t length);
+void engine_carry_forget(struct engine *engine, msgref ref);
+void engine_carry_leave(struct engine *engine, uint16_t directory);
+bool engine_finish_carries(struct engine *engine);
+
+/* engine_limit.c */
+bool engine_may_act(struct engine *engine, msgref ref, enum policy_action action);
+
 /* engine_tiers.c */
 void engine_want_round(struct engine *engine, enum round_reason reason, size_t directory);
 void engine_want_full_round(struct engine *engine, enum round_reason reason);
@@ -95,11 +129,29 @@ void engine_report_message(struct engine *engine, enum event_action action,
 void engine_report_trouble(struct engine *engine, enum event_action action,
 			   const struct message *message, enum trouble trouble, int error,
 			   const char *step, const struct policy_decision *decision);
-void engine_report_move(struct engine *engine, const struct message *message, uint16_t from,
-			unsigned to, const struct policy_decision *decision, int64_t duration,
-			size_t head);
+/* What an event about an action says of its rule and the recipients, while the qf and the policy
+ * that made it due are at hand. */
+struct action_report {
+	char rule[160];
+	char reason[256];
+	const char *domains[EVENT_MAX_DOMAINS]; /* into names */
+	size_t n_domains;
+	bool domains_cut;
+	char names[2048];
+};
+
+/* From the decision, and from the first `head` bytes of the qf, which stand in the engine's buffer.
+ */
+void engine_prepare_report(struct engine *engine, const struct message *message,
+			   const struct policy_decision *decision, size_t head,
+			   struct action_report *ret);
+void engine_report_move(struct engine *engine, const struct message *message, const char *from,
+			const char *to, const struct action_report *report, int64_t duration);
 void engine_report_delete(struct engine *engine, const struct message *message,
-			  const struct policy_decision *decision, int64_t duration, size_t head);
+			  const struct action_report *report, int64_t duration);
+void engine_report_recovery(struct engine *engine, const struct qdir *dir,
+			    const struct recovery *recovery);
+void engine_report_limit(struct engine *engine, const char *what, uint64_t waiting);
 void engine_report_directory(struct engine *engine, enum event_action action,
 			     const struct qdir *dir, int error);
 void engine_report_round(struct engine *engine, int64_t now);

@@ -94,56 +94,103 @@ void engine_report_trouble(struct engine *engine, enum event_action action,
 	events_emit(engine->events, &event);
 }
 
-/* A message that a rule acted on: with the comparison that made it due and its recipients' domains,
- * which are read from the first `head` bytes of the qf, still in the engine's buffer. */
-static void report_action(struct engine *engine, struct event *event,
-			  const struct policy_message *judged,
-			  const struct policy_decision *decision, size_t head)
+void engine_prepare_report(struct engine *engine, const struct message *message,
+			   const struct policy_decision *decision, size_t head,
+			   struct action_report *ret)
 {
-	const char *domains[EVENT_MAX_DOMAINS];
-	char names[2048], reason[REASON];
+	struct policy_message judged = engine_policy_message(engine, message);
 
-	event->n_domains = qfile_domains(engine->buffer, head, domains, EVENT_MAX_DOMAINS, names,
-					 sizeof names, &event->domains_cut);
-	event->domains_cut |= engine->buffer_cut;
-	event->domains = domains;
-	event->rule = decision->rule->name;
-	event->reason = policy_reason(decision->rule, judged, engine->now / CLOCK_SECOND, reason,
-				      sizeof reason);
+	snprintf(ret->rule, sizeof ret->rule, "%s", decision->rule->name);
+	policy_reason(decision->rule, &judged, engine->now / CLOCK_SECOND, ret->reason,
+		      sizeof ret->reason);
+	ret->n_domains = qfile_domains(engine->buffer, head, ret->domains, EVENT_MAX_DOMAINS,
+				       ret->names, sizeof ret->names, &ret->domains_cut);
+	ret->domains_cut |= engine->buffer_cut;
+}
+
+static void report_action(struct engine *engine, struct event *event,
+			  const struct action_report *report)
+{
+	event->domains = report->domains;
+	event->n_domains = report->n_domains;
+	event->domains_cut = report->domains_cut;
+	event->rule = report->rule;
+	event->reason = report->reason;
 	events_emit(engine->events, event);
 }
 
-void engine_report_move(struct engine *engine, const struct message *message, uint16_t from,
-			unsigned to, const struct policy_decision *decision, int64_t duration,
-			size_t head)
+void engine_report_move(struct engine *engine, const struct message *message, const char *from,
+			const char *to, const struct action_report *report, int64_t duration)
 {
 	struct event event = about(engine, EVENT_MESSAGE_MOVED, message);
-	struct policy_message judged = engine_policy_message(engine, message);
 	char text[TEXT];
 
-	event.from = engine_tier_name(engine, from);
-	event.to = event.tier = engine->policy->tiers[to].name;
+	event.from = from;
+	event.to = event.tier = to;
 	event.duration = duration;
 	snprintf(text, sizeof text, "%s %.*s %s -> %s (%s)",
 		 engine->dry_run ? "would move" : "moved", (int)message->id_length,
-		 table_id(message), event.from, event.to, decision->rule->name);
+		 table_id(message), from, to, report->rule);
 	event.text = text;
-	report_action(engine, &event, &judged, decision, head);
+	report_action(engine, &event, report);
 }
 
 void engine_report_delete(struct engine *engine, const struct message *message,
-			  const struct policy_decision *decision, int64_t duration, size_t head)
+			  const struct action_report *report, int64_t duration)
 {
 	struct event event = about(engine, EVENT_MESSAGE_DELETED, message);
-	struct policy_message judged = engine_policy_message(engine, message);
 	char text[TEXT];
 
 	event.duration = duration;
 	snprintf(text, sizeof text, "%s %.*s from %s (%s)",
 		 engine->dry_run ? "would delete" : "deleted", (int)message->id_length,
-		 table_id(message), event.tier, decision->rule->name);
+		 table_id(message), event.tier, report->rule);
 	event.text = text;
-	report_action(engine, &event, &judged, decision, head);
+	report_action(engine, &event, report);
+}
+
+void engine_report_recovery(struct engine *engine, const struct qdir *dir,
+			    const struct recovery *recovery)
+{
+	char text[TEXT];
+	struct event event = {
+		.action = EVENT_MESSAGE_RECOVERED,
+		.failure = !recovery->done,
+		.text = text,
+		.reason = recovery->found,
+		.id = recovery->id,
+		.id_length = recovery->id_length,
+		.tier = engine->policy->tiers[dir->tier].name,
+		.path = dir->path,
+		.error = recovery->error,
+		.remedy = recovery->done    ? NULL
+			  : recovery->error ? trouble_errno_remedy(recovery->error)
+					    : "bring back the tier that is away, or name it in the "
+					      "policy again",
+	};
+
+	if (!recovery->found)
+		return;
+	snprintf(text, sizeof text, "recovered %.*s in %s: %s: %s", (int)recovery->id_length,
+		 recovery->id, event.tier, recovery->found,
+		 recovery->done ? recovery->done : "nothing could be done yet");
+	events_emit(engine->events, &event);
+}
+
+void engine_report_limit(struct engine *engine, const char *what, uint64_t waiting)
+{
+	char text[TEXT];
+	struct event event = {
+		.action = EVENT_LIMIT_REACHED,
+		.text = text,
+		.reason = what,
+		.counts = {{"waiting", waiting}},
+		.n_counts = 1,
+	};
+
+	snprintf(text, sizeof text, "%s reached: %llu messages wait for their turn", what,
+		 (unsigned long long)waiting);
+	events_emit(engine->events, &event);
 }
 
 void engine_report_directory(struct engine *engine, enum event_action action,

@@ -126,6 +126,9 @@ static int take_up(struct engine *engine, uint16_t directory, enum round_reason 
 	dir->state = QDIR_ACTIVE;
 	dir->parent_watched = true;
 	watch_parent(engine, directory);
+	/* What a kill left is only certain when the other directory of the move is open, too: so
+	 * before the round, not now. */
+	engine->intents_left |= dir->claim.left.length > 0;
 	engine_want_round(engine, reason, directory);
 	return 0;
 }
@@ -234,6 +237,7 @@ static void leave(struct engine *engine, uint16_t directory)
 {
 	struct qdir *dir = &engine->spool.dirs[directory];
 
+	engine_carry_leave(engine, directory);
 	unwatch(directory);
 	notify_remove(NOTIFY_PARENT, directory);
 	if (dir->messages)

@@ -48,6 +48,8 @@ static const struct {
 	[EVENT_EVENTS_LOST] = {"warning", "\"file\"", "\"error\""},
 	[EVENT_RESYNCED] = {"info", "\"file\"", "\"info\""},
 	[EVENT_EVENTS_DROPPED] = {"warning", "\"process\"", "\"error\""},
+	[EVENT_MESSAGE_RECOVERED] = {"notice", "\"email\",\"file\"", "\"change\""},
+	[EVENT_LIMIT_REACHED] = {"notice", "\"email\"", "\"info\""},
 };
 
 struct events {

@@ -28,6 +28,7 @@ struct loop {
 	struct engine *engine;
 	struct events *events;
 	int epoll, timer, signals, mounts;
+	int worker;		       /* the engine's */
 	int64_t armed;		       /* what the timer is set to; INT64_MAX: off */
 	int64_t watchdog, watchdog_at; /* interval (0: none) and next time */
 	int64_t events_at;	       /* when a sink wants to be tried again */
@@ -335,6 +336,15 @@ static void take_events(struct loop *loop, int timeout)
 	}
 }
 
+/* The engine starts its workers when it first needs them. */
+static void watch_worker(struct loop *loop)
+{
+	int fd = loop->worker < 0 ? engine_worker_fd(loop->engine) : -1;
+
+	if (fd >= 0 && add(loop, fd, EPOLLIN) == 0)
+		loop->worker = fd;
+}
+
 /* A single pass is no daemon: it may wait for a reader that is merely slow. But one that takes
  * nothing is not waited for again, until it takes something. */
 static void let_sinks_breathe(struct loop *loop)
@@ -361,7 +371,9 @@ static void run(struct loop *loop)
 		feed_watchdog(loop, now);
 		if (engine_count(loop->engine).lost_directories != loop->lost_told)
 			tell_status(loop, false);
-		if (loop->options->once && !more && engine_deadline(loop->engine) == INT64_MAX) {
+		watch_worker(loop);
+		if (loop->options->once && !more && engine_deadline(loop->engine) == INT64_MAX &&
+		    !engine_is_waiting(loop->engine)) {
 			loop->stop_reason = "the pass is complete";
 			return;
 		}
@@ -399,9 +411,10 @@ static void tell_stopped(struct loop *loop)
 			   {"busy", counts.busy},
 			   {"failed", counts.failed},
 			   {"refused", counts.refused},
+			   {"waiting", counts.waiting},
 			   {"overflows", counts.overflows},
 			   {"dropped", events_dropped(loop->events)}},
-		.n_counts = 9,
+		.n_counts = 10,
 	};
 
 	snprintf(text, sizeof text,
@@ -465,6 +478,7 @@ int loop_run(const struct loop_options *options)
 			    .timer = -1,
 			    .signals = -1,
 			    .mounts = -1,
+			    .worker = -1,
 			    .armed = INT64_MAX,
 			    .watchdog_at = INT64_MAX,
 			    .events_at = INT64_MAX};
@@ -486,6 +500,7 @@ int loop_run(const struct loop_options *options)
 	if (code == 0) {
 		run(&loop);
 		supervisor_tell("STOPPING=1");
+		engine_stop(loop.engine);
 		tell_stopped(&loop);
 		if (!loop.gave_up && !events_wait(loop.events, PATIENCE))
 			loop.gave_up = true;

@@ -626,26 +626,36 @@ int spool_grow(struct spool *spool, const struct policy *policy, enum spool_acce
 	return found;
 }
 
-struct qdir *spool_place(const struct spool *spool, unsigned tier, const char *id, size_t length)
+/* The directory with the highest weight gets it: when one is lost or added, only its own share goes
+ * elsewhere. */
+static uint64_t weigh(const struct qdir *dir, uint64_t hash)
+{
+	uint64_t weight = (hash ^ (uint64_t)dir->inode) * 0x9e3779b97f4a7c15u;
+
+	weight = (weight ^ (weight >> 29)) * 0xbf58476d1ce4e5b9u;
+	return weight ^ (weight >> 32);
+}
+
+struct qdir *spool_place(const struct spool *spool, unsigned tier, enum policy_place place,
+			 const char *id, size_t length)
 {
 	struct qdir *best = NULL;
-	uint64_t best_weight = 0, h = 0xcbf29ce484222325u;
+	uint64_t hash = 0xcbf29ce484222325u;
 
 	for (size_t i = 0; i < length; i++)
-		h = (h ^ (unsigned char)id[i]) * 0x100000001b3u;
-	/* The highest of a weight for each directory: when one is lost or added, only its own share
-	 * goes elsewhere. */
+		hash = (hash ^ (unsigned char)id[i]) * 0x100000001b3u;
 	for (size_t i = 0; i < spool->n_dirs; i++) {
 		struct qdir *dir = &spool->dirs[i];
-		uint64_t weight = (h ^ (uint64_t)dir->inode) * 0x9e3779b97f4a7c15u;
 
-		weight = (weight ^ (weight >> 29)) * 0xbf58476d1ce4e5b9u;
-		weight ^= weight >> 32;
-		if ((dir->state == QDIR_ACTIVE || dir->state == QDIR_NEW) && dir->tier == tier &&
-		    (!best || weight > best_weight)) {
-			best = dir;
-			best_weight = weight;
+		if (dir->tier != tier || (dir->state != QDIR_ACTIVE && dir->state != QDIR_NEW))
+			continue;
+		if (best && place == POLICY_PLACE_EMPTIEST && dir->messages != best->messages) {
+			if (dir->messages < best->messages)
+				best = dir;
+			continue;
 		}
+		if (!best || weigh(dir, hash) > weigh(best, hash))
+			best = dir;
 	}
 	return best;
 }

@@ -10,11 +10,12 @@ _qfwatch()
 		;;
 	esac
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W 'run check --help --version' -- "$current")
+		mapfile -t COMPREPLY < <(compgen -W 'run check move --help --version' -- "$current")
 		return
 	fi
 	case ${COMP_WORDS[1]} in
 	run) mapfile -t COMPREPLY < <(compgen -W '-c --config --once --dry-run -h --help' -- "$current") ;;
+	move) mapfile -t COMPREPLY < <(compgen -W '-c --config -t --to -h --help' -- "$current") ;;
 	check) mapfile -t COMPREPLY < <(compgen -W '-c --config -h --help' -- "$current") ;;
 	esac
 }

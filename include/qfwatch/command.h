@@ -21,5 +21,6 @@ struct command {
 
 int cmd_run(int argc, char **argv);
 int cmd_check(int argc, char **argv);
+int cmd_move(int argc, char **argv);
 
 #endif

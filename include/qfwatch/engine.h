@@ -33,6 +33,16 @@ int engine_apply(struct engine *engine, struct policy *policy, struct problems *
 /* Does a bounded piece of work. Returns true when there is more to do at once. */
 bool engine_turn(struct engine *engine, int64_t now);
 
+/* Before the end: waits for what cannot be left half-way, and tells of it. */
+void engine_stop(struct engine *engine);
+
+/* Becomes readable when a worker has something for the engine; -1 as long as there is none. May
+ * appear with any turn. */
+int engine_worker_fd(const struct engine *engine);
+
+/* Is a worker at work? A single pass is not over then. */
+bool engine_is_waiting(const struct engine *engine);
+
 /* When the engine wants its next turn by itself, microseconds since the epoch; INT64_MAX: never. */
 int64_t engine_deadline(const struct engine *engine);
 
@@ -50,6 +60,8 @@ bool engine_take_policy_hint(struct engine *engine);
 struct engine_counts {
 	uint64_t messages, moved, deleted, departed, attempted;
 	uint64_t failed, refused, busy; /* messages that are in that state now */
+	uint64_t waiting;		/* now, for a limit */
+	uint64_t moving;		/* now, to another file system */
 	uint64_t lost_directories;	/* now */
 	uint64_t overflows;
 	size_t table_bytes;

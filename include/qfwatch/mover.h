@@ -2,12 +2,13 @@
  * cleans up after a crash).
  *
  * Every function is called with the message's qf locked (lock.h) and verified, and leaves it so;
- * after each single system call the message is whole in exactly one tier. INTERNALS.md has the
- * table of states.
+ * after each single system call no two queue runners can see the message, and none sees a part of
+ * it. INTERNALS.md has the tables of states.
  */
 #ifndef QFWATCH_MOVER_H
 #define QFWATCH_MOVER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,17 +17,40 @@
 #include "qfwatch/spool.h"
 #include "qfwatch/trouble.h"
 
+/* Hidden names, which sendmail's runners ignore. What follows each prefix is in INTERNALS.md, with
+ * what recovery makes of it; the queue id always comes last. */
+#define MOVER_DELETING SPOOL_HIDDEN "delete-" /* a qf on its way out: ID */
+#define MOVER_MOVING                                                                               \
+	SPOOL_HIDDEN "move-" /* a qf on its way to another directory: inode of its df, ID */
+#define MOVER_SENT                                                                                 \
+	SPOOL_HIDDEN "sent-" /* a qf of which the target has a full copy: inode of the target, ID  \
+			      */
+#define MOVER_GOT     SPOOL_HIDDEN "got-" /* in the target: the copy is being taken over: ID */
+#define MOVER_COPY_QF SPOOL_HIDDEN "qf-"  /* in the target: a copy of the qf: ID */
+#define MOVER_COPY_DF SPOOL_HIDDEN "df-"  /* in the target: a copy of the df: ID */
+
+/* What the file of MOVER_GOT says: the inode of the source's queue directory. */
+#define MOVER_MARK "%llx"
+
 struct mover_result {
 	enum trouble trouble; /* TROUBLE_NONE: done */
 	int error;	      /* errno with TROUBLE_ERROR and TROUBLE_LINK_REFUSED */
 	const char *step;     /* with `error`: the system call and what it was for, static */
-	bool leftover;	      /* a second link to the df could not be removed: recovery is due */
+	bool leftover;	      /* something of ours could not be removed: recovery is due */
 };
 
-/* Moves a message within one file system: link df, rename qf (the commit), unlink the old df. On
- * any trouble the message stands where it stood. */
+/* Moves a message within one file system: link df, rename qf (the commit), unlink the old df; where
+ * hard links are refused, by a hidden name. TROUBLE_OTHER_FILE_SYSTEM: mover_copy is needed. On any
+ * trouble the message stands where it stood. */
 struct mover_result mover_move(const struct qdir *from, const struct qdir *to, const char *id,
 			       size_t length);
+
+/* Moves a message to another file system: a full copy under hidden names, verified and on disk,
+ * before the source is hidden; then the copy takes its place and the source goes. May take long:
+ * call it from a thread of its own. `qf` is the open, locked qf. Gives up, with everything as it
+ * was, when *cancel becomes true in time (TROUBLE_ERROR with ECANCELED). */
+struct mover_result mover_copy(const struct qdir *from, const struct qdir *to, const char *id,
+			       size_t length, int qf, const atomic_bool *cancel);
 
 /* Deletes a message: the qf takes a hidden name (the commit), then df and qf go. */
 struct mover_result mover_delete(const struct qdir *from, const char *id, size_t length);
@@ -37,7 +61,8 @@ struct mover_result mover_delete(const struct qdir *from, const char *id, size_t
 enum trouble mover_look_at_body(const struct qdir *dir, const char *id, size_t length,
 				struct stat *ret, int *ret_error);
 
-/* Prefix of the hidden name under which a qf waits for its deletion; the queue id follows. */
-#define MOVER_DELETING SPOOL_HIDDEN "delete-"
+/* Writes a hidden name: prefix, the inode in hexadecimal and "-" unless it is 0, the id. Returns
+ * false when it is longer than a file name. */
+bool mover_hidden_name(char *name, const char *prefix, ino_t inode, const char *id, size_t length);
 
 #endif

@@ -1,8 +1,9 @@
-/* recover.h - finishes what a crash interrupted. INTERNALS.md has the table of states that it finds
- * and what it does.
+/* recover.h - finishes or takes back what a crash interrupted. INTERNALS.md has the tables of
+ * states that it finds and what it does with each.
  *
  * Nothing is removed that is not proven redundant: sendmail writes the df of a new message before
- * its qf, so a df that stands alone is never touched for that reason.
+ * its qf, so a df that stands alone is never touched for that reason. What another process is at
+ * work at is locked, and left alone.
  */
 #ifndef QFWATCH_RECOVER_H
 #define QFWATCH_RECOVER_H
@@ -11,6 +12,15 @@
 #include <sys/stat.h>
 
 #include "qfwatch/spool.h"
+
+/* What was found and done about one message, for the event that tells it. */
+struct recovery {
+	const char *id; /* borrowed from the name that was given */
+	size_t id_length;
+	const char *found; /* static: what the crash left; NULL: nothing of ours */
+	const char *done;  /* static: what was done about it; NULL: nothing could be done */
+	int error;	   /* errno of what failed, or 0 */
+};
 
 /* A message whose df (`body`, as stat'ed in `home`) has two links, its qf locked by the caller:
  * looks for the other name in the queue directories of the spool, under the same queue id, and
@@ -21,9 +31,14 @@ const struct qdir *recover_second_link(const struct spool *spool, const struct q
 				       const char *id, size_t length, const struct stat *body,
 				       int *ret_error);
 
-/* A hidden name found in the qf folder of a directory: finishes the deletion that it stands for.
- * Returns 1 when it did so, with *ret_id pointing into name; 0 when the name is not one that we
- * know (left alone); or -errno. */
-int recover_hidden(const struct qdir *dir, const char *name, const char **ret_id);
+/* What the lock file of a directory says was being done to it when the daemon was killed: if a df
+ * of that message stands alone, where it was linked to or where it was linked from, it goes. *ret
+ * as for recover_hidden. To be called once all directories are open. */
+void recover_intent(const struct spool *spool, const struct qdir *dir, struct recovery *ret);
+
+/* A hidden name found in a folder of a directory: finishes or takes back what it stands for. *ret
+ * tells; ret->found is NULL when the name is not ours, or somebody is at work at it. */
+void recover_hidden(const struct spool *spool, const struct qdir *dir, const char *name,
+		    struct recovery *ret);
 
 #endif

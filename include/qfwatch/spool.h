@@ -111,9 +111,10 @@ static inline uint16_t spool_index(const struct spool *spool, const struct qdir 
 	return (uint16_t)(dir - spool->dirs);
 }
 
-/* The directory of a tier that a message with this id goes to: by a hash of the id over those that
- * are there. NULL when the tier has none now. */
-struct qdir *spool_place(const struct spool *spool, unsigned tier, const char *id, size_t length);
+/* The directory of a tier that a message with this id goes to, of those that are there: by a hash
+ * of the id, or the one with the fewest messages. NULL when the tier has none now. */
+struct qdir *spool_place(const struct spool *spool, unsigned tier, enum policy_place place,
+			 const char *id, size_t length);
 
 /* If `name` is a qf ("qf" and a queue id of 1 to 253 bytes), sets the id, which points into name.
  */

@@ -27,6 +27,9 @@ enum message_state {
 	MESSAGE_BUSY,	 /* due, but locked by somebody: tried again */
 	MESSAGE_FAILED,	 /* due, but the last try met an error: tried again later */
 	MESSAGE_REFUSED, /* unsafe to touch: left alone until it changes */
+	MESSAGE_WAITING, /* due, but a limit of the policy is reached: its turn comes at its
+			    deadline */
+	MESSAGE_MOVING,	 /* being copied to another file system by a worker */
 	MESSAGE_STATES
 };
 

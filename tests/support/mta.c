@@ -373,7 +373,10 @@ int mta_enqueue(struct mta *mta, const struct mta_queue *queue, const struct mta
 		r = -errno;
 		goto no_qf;
 	}
-	r = lock_file(mta->locking, fd);
+	/* A runner that has met it empty lets it go at once. */
+	do
+		r = lock_file(mta->locking, fd);
+	while (r == -EWOULDBLOCK);
 	if (r == 0)
 		r = write_all(fd, text.bytes, text.length);
 	if (r == 0 && mta->sync && fsync(fd) < 0)
@@ -455,6 +458,11 @@ int mta_attempt_begin(struct mta *mta, const struct mta_queue *queue, const char
 	if (held.st_dev != named.st_dev || held.st_ino != named.st_ino ||
 	    held.st_nlink != named.st_nlink || held.st_size != named.st_size) {
 		r = -ENOENT;
+		goto fail;
+	}
+	/* Made and not yet locked by who will write it. */
+	if (held.st_size == 0) {
+		r = -EWOULDBLOCK;
 		goto fail;
 	}
 	r = read_all(fd, ret->text, sizeof(ret->text) - 1, &ret->length);

@@ -186,6 +186,8 @@ static void actions(void)
 		{EVENT_EVENTS_LOST, "events-lost"},
 		{EVENT_RESYNCED, "resynced"},
 		{EVENT_EVENTS_DROPPED, "events-dropped"},
+		{EVENT_MESSAGE_RECOVERED, "message-recovered"},
+		{EVENT_LIMIT_REACHED, "limit-reached"},
 	};
 	struct events *events = new_events(false);
 	size_t count = 0;

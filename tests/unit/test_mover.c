@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mount.h>
@@ -18,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "qfwatch/clock.h"
 #include "qfwatch/mover.h"
 #include "qfwatch/recover.h"
 
@@ -44,7 +46,8 @@ static void open_spool(const char *split)
 			testing_queue(names[i], strchr(split, names[i][0]) != NULL);
 		snprintf(directories[i], sizeof(directories[i]), "%s",
 			 testing_path("%s", names[i]));
-		tiers[i] = (struct policy_tier){(char *)names[i], directories[i], false};
+		tiers[i] =
+			(struct policy_tier){.name = (char *)names[i], .directory = directories[i]};
 	}
 	check_equal(spool_plan(&spool, &policy, SPOOL_WRITE, &problems, &plan), 0);
 	spool_commit(&spool, plan);
@@ -389,10 +392,20 @@ static void link_refused(void)
 	testing_drop_rights();
 	open_spool("");
 	result = move("a", "b");
-	refused(result, TROUBLE_LINK_REFUSED);
-	check_equal(result.error, EPERM);
-	check(testing_stands("a", ID));
-	check_equal(files_in("b"), 0);
+	check_equal(result.trouble, TROUBLE_NONE);
+	check(!result.leftover);
+	check(testing_stands("b", ID));
+	check_equal(files_in("a"), 0);
+	check_equal(files_in("b"), 2);
+	/* What stands in the way is found before it is hidden for good. */
+	testing_write(file("a", "df"), "another\n");
+	testing_write(file("a", "qf"), "another\n");
+	refused(move("b", "a"), TROUBLE_TARGET_HAS_DF);
+	check(unlink(file("a", "df")) == 0);
+	refused(move("b", "a"), TROUBLE_TARGET_HAS_QF);
+	check(testing_stands("b", ID));
+	check_equal(files_in("a"), 1);
+	check_equal(files_in("b"), 2);
 	done();
 }
 
@@ -632,14 +645,22 @@ static void lost_tiers_are_passed_over(void)
 
 static const char hidden[] = MOVER_DELETING ID;
 
+/* 1: something was done; 0: nothing of ours, or somebody's work; -1: found, but nothing could be
+ * done. */
+static int recover_in(const char *where, const char *name)
+{
+	struct recovery recovery;
+
+	recover_hidden(&spool, tier(where), name, &recovery);
+	if (!recovery.found)
+		return 0;
+	check(recovery.id_length == strlen(recovery.id));
+	return recovery.done ? 1 : -1;
+}
+
 static int recover_name(const char *name)
 {
-	const char *id = NULL;
-	int r = recover_hidden(tier("a"), name, &id);
-
-	if (r == 1)
-		check(id == name + strlen(MOVER_DELETING));
-	return r;
+	return recover_in("a", name);
 }
 
 /* As mover_delete leaves it after its first step; `folder` is where the qf stand. */
@@ -780,6 +801,260 @@ static void hostile_hidden_names(void)
 	done();
 }
 
+/* ---- recovery of a move through a hidden name ---- */
+
+static ino_t inode_of(const char *path)
+{
+	struct stat stat;
+
+	check(lstat(path, &stat) == 0);
+	return stat.st_ino;
+}
+
+static void recovers_hidden_moves(void)
+{
+	char name[SPOOL_NAME_MAX];
+
+	open_spool("");
+	/* Hidden, its df still beside it: taken back. */
+	testing_enqueue("a", ID, 3);
+	check(mover_hidden_name(name, MOVER_MOVING, inode_of(file("a", "df")), ID, strlen(ID)));
+	testing_rename(file("a", "qf"), testing_path("a/%s", name));
+	check_equal(recover_name(name), 1);
+	check(testing_stands("a", ID));
+	check_equal(files_in("a"), 2);
+	/* Its df moved already: finished. */
+	testing_rename(file("a", "qf"), testing_path("a/%s", name));
+	testing_rename(file("a", "df"), file("b", "df"));
+	check_equal(recover_name(name), 1);
+	check(testing_stands("b", ID));
+	check_equal(files_in("a"), 0);
+	/* A df of the same name that is another file: nothing is certain, nothing is done. */
+	testing_rename(file("b", "qf"), testing_path("a/%s", name));
+	testing_rename(file("b", "df"), testing_path("elsewhere"));
+	testing_write(file("b", "df"), "another\n");
+	check_equal(recover_name(name), -1);
+	check(testing_exists(testing_path("a/%s", name)) && testing_exists(file("b", "df")));
+	done();
+}
+
+/* ---- moves to another file system, and their recovery ---- */
+
+static const char copy_qf[] = MOVER_COPY_QF ID, copy_df[] = MOVER_COPY_DF ID, got[] = MOVER_GOT ID;
+static char sent[SPOOL_NAME_MAX];
+
+static atomic_bool never, always = true;
+
+static struct mover_result copy_message(const char *from, const char *to, atomic_bool *cancel)
+{
+	int fd = open(file(from, "qf"), O_RDONLY);
+	struct mover_result result;
+
+	check(fd >= 0);
+	result = mover_copy(tier(from), tier(to), ID, strlen(ID), fd, cancel);
+	close(fd);
+	return result;
+}
+
+static void copies(void)
+{
+	static const char *const layouts[] = {"", "a", "b", "ab"};
+
+	for (size_t i = 0; i < N(layouts); i++) {
+		struct stat before, after;
+		struct mover_result result;
+
+		open_spool(layouts[i]);
+		testing_enqueue("a", ID, 3);
+		check(lstat(file("a", "qf"), &before) == 0);
+		result = copy_message("a", "b", &never);
+		check_equal(result.trouble, TROUBLE_NONE);
+		check(!result.leftover);
+		check(testing_stands("b", ID));
+		check_equal(files_in("a"), 0);
+		check_equal(files_in("b"), 2);
+		check(lstat(file("b", "qf"), &after) == 0);
+		check(before.st_mode == after.st_mode && before.st_uid == after.st_uid &&
+		      before.st_gid == after.st_gid && before.st_size == after.st_size &&
+		      before.st_mtim.tv_sec == after.st_mtim.tv_sec &&
+		      before.st_mtim.tv_nsec == after.st_mtim.tv_nsec);
+		done();
+		for (size_t k = 0; k < N(names); k++)
+			testing_remove(names[k]);
+	}
+}
+
+static void copies_nothing(void)
+{
+	struct mover_result result;
+
+	open_spool("");
+	testing_enqueue("a", ID, 3);
+	result = copy_message("a", "b", &always);
+	refused(result, TROUBLE_ERROR);
+	check_equal(result.error, ECANCELED);
+	testing_write(file("b", "df"), "another\n");
+	refused(copy_message("a", "b", &never), TROUBLE_TARGET_HAS_DF);
+	testing_rename(file("b", "df"), file("b", "qf"));
+	refused(copy_message("a", "b", &never), TROUBLE_TARGET_HAS_QF);
+	check(unlink(file("b", "qf")) == 0);
+	check(testing_stands("a", ID));
+	check_equal(files_in("a"), 2);
+	check_equal(files_in("b"), 0);
+	check(unlink(file("a", "df")) == 0);
+	refused(copy_message("a", "b", &never), TROUBLE_BODY_MISSING);
+	check_equal(files_in("b"), 0);
+	done();
+}
+
+/* The states of mover_copy.c, made by hand: after which step was it cut off? */
+static void cut_off_after(int step)
+{
+	char *qf, *df;
+
+	testing_enqueue("a", ID, 3);
+	qf = testing_read(file("a", "qf"), NULL);
+	df = testing_read(file("a", "df"), NULL);
+	check(mover_hidden_name(sent, MOVER_SENT, tier("b")->inode, ID, strlen(ID)));
+	testing_write(testing_path("b/%s", copy_qf), "%s", qf);
+	if (step >= 1)
+		testing_write(testing_path("b/%s", copy_df), "%s", df);
+	if (step >= 2) {
+		char mark[32];
+
+		snprintf(mark, sizeof(mark), MOVER_MARK "\n", (unsigned long long)tier("a")->inode);
+		testing_write(testing_path("b/%s", got), "%s", mark);
+	}
+	if (step >= 3)
+		testing_rename(file("a", "qf"), testing_path("a/%s", sent));
+	if (step >= 4)
+		testing_rename(testing_path("b/%s", copy_df), file("b", "df"));
+	if (step >= 5)
+		testing_rename(testing_path("b/%s", copy_qf), file("b", "qf"));
+	if (step >= 6)
+		check(unlink(file("a", "df")) == 0 && unlink(testing_path("a/%s", sent)) == 0);
+	free(qf);
+	free(df);
+}
+
+/* Every hidden name that a scan of both tiers would meet, in the given order of tiers. */
+static void recover_all(const char *first, const char *second)
+{
+	const char *const order[] = {first, second};
+
+	for (size_t i = 0; i < N(order); i++) {
+		recover_in(order[i], copy_qf);
+		recover_in(order[i], got);
+		recover_in(order[i], sent);
+	}
+}
+
+static void recovers_copies(void)
+{
+	for (int step = 0; step <= 6; step++)
+		for (int order = 0; order < 2; order++) {
+			open_spool("");
+			cut_off_after(step);
+			recover_all(order ? "a" : "b", order ? "b" : "a");
+			check(testing_stands(step < 3 ? "a" : "b", ID));
+			check_equal(files_in("a"), step < 3 ? 2 : 0);
+			check_equal(files_in("b"), step < 3 ? 0 : 2);
+			done();
+			for (size_t k = 0; k < N(names); k++)
+				testing_remove(names[k]);
+		}
+}
+
+/* Taken over, and delivered by a runner of the target before anybody looked: it must not come back.
+ */
+static void copy_was_delivered(void)
+{
+	open_spool("");
+	cut_off_after(5);
+	check(unlink(file("b", "df")) == 0 && unlink(file("b", "qf")) == 0);
+	recover_all("a", "b");
+	check_equal(files_in("a") + files_in("b"), 0);
+	done();
+}
+
+/* Hidden, but without a mark in the target there was never a copy to take over. */
+static void copy_was_never_made(void)
+{
+	open_spool("");
+	cut_off_after(3);
+	check(unlink(testing_path("b/%s", got)) == 0);
+	check(unlink(testing_path("b/%s", copy_qf)) == 0);
+	check(unlink(testing_path("b/%s", copy_df)) == 0);
+	recover_all("b", "a");
+	check(testing_stands("a", ID));
+	check_equal(files_in("b"), 0);
+	done();
+}
+
+/* As long as one of the two tiers is away nothing is certain. */
+static void other_tier_is_away(void)
+{
+	open_spool("");
+	cut_off_after(5);
+	spool_lose((struct qdir *)tier("a"));
+	check_equal(recover_in("b", got), -1);
+	check(testing_exists(testing_path("b/%s", got)));
+	done();
+	folders_made = true;
+	open_spool("");
+	spool_lose((struct qdir *)tier("b"));
+	check_equal(recover_in("a", sent), -1);
+	check(testing_exists(testing_path("a/%s", sent)) && testing_exists(file("a", "df")));
+	done();
+}
+
+static void copy_under_way(void)
+{
+	struct testing_holder holder;
+
+	open_spool("");
+	cut_off_after(2);
+	check(testing_hold(testing_path("b/%s", copy_qf), TESTING_FLOCK, &holder));
+	check_equal(recover_in("b", copy_qf), 0);
+	check_equal(recover_in("b", got), 0);
+	check_equal(files_in("b"), 3);
+	testing_release(&holder);
+	check_equal(recover_in("b", got), 1);
+	check_equal(files_in("b"), 0);
+	check(testing_stands("a", ID));
+	done();
+}
+
+/* ---- what a killed daemon noted in its lock file ---- */
+
+static void recovers_intents(void)
+{
+	struct qdir *to;
+	struct recovery recovery;
+
+	open_spool("");
+	to = (struct qdir *)tier("b");
+	to->claim.left = (struct claim_intent){
+		.time = clock_now(), .from = tier("a")->inode, .length = strlen(ID), .id = ID};
+	/* Linked, then delivered from its old tier: the link is an orphan. */
+	testing_write(file("b", "df"), "body\n");
+	recover_intent(&spool, to, &recovery);
+	check(recovery.done && !testing_exists(file("b", "df")));
+	/* Moved, then delivered from its new tier: the old name is one. */
+	testing_write(file("a", "df"), "body\n");
+	recover_intent(&spool, to, &recovery);
+	check(recovery.done && !testing_exists(file("a", "df")));
+	/* A message stands there: its df stays. One from before the move as well. */
+	testing_enqueue("b", ID, 3);
+	recover_intent(&spool, to, &recovery);
+	check(!recovery.found && testing_stands("b", ID));
+	check(unlink(file("b", "qf")) == 0);
+	to->claim.left.time = clock_now() + 60 * CLOCK_SECOND;
+	recover_intent(&spool, to, &recovery);
+	check(!recovery.found && testing_exists(file("b", "df")));
+	done();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -803,6 +1078,15 @@ int main(void)
 		APART(leaves_bodies_alone),
 		APART(link_that_cannot_be_removed),
 		APART(lost_tiers_are_passed_over),
+		APART(recovers_hidden_moves),
+		APART(copies),
+		APART(copies_nothing),
+		APART(recovers_copies),
+		APART(copy_was_delivered),
+		APART(copy_was_never_made),
+		APART(other_tier_is_away),
+		APART(copy_under_way),
+		APART(recovers_intents),
 		APART(recovers_deletions),
 		APART(other_controls_keep_their_body),
 		APART(deletion_under_way),

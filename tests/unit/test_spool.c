@@ -686,6 +686,7 @@ static const char *lock_path(const char *directory)
 
 static void stale_claim(void)
 {
+	char *content;
 	char text[32];
 
 	testing_queue("tier", false);
@@ -693,7 +694,9 @@ static void stale_claim(void)
 	testing_write(lock_path("tier"), "999999999\nand more\n");
 	take(TIERS("tier"), SPOOL_CLAIM);
 	snprintf(text, sizeof(text), "%ld\n", (long)getpid());
-	check(testing_holds(lock_path("tier"), text));
+	content = testing_read(lock_path("tier"), NULL);
+	check(strcmp(content, text) == 0); /* what follows the line is no text */
+	free(content);
 	spool_free(&spool);
 	check_equal(testing_count("../run"), 0);
 	done();
@@ -826,13 +829,13 @@ static void places(void)
 		struct qdir *dir;
 
 		snprintf(id, sizeof(id), "6AMHKF%08zu", i);
-		dir = spool_place(&spool, 0, id, 14);
+		dir = spool_place(&spool, 0, POLICY_PLACE_HASH, id, 14);
 		check(dir && dir->tier == 0);
 		first[i] = spool_index(&spool, dir);
 		share[first[i]]++;
-		check(spool_place(&spool, 0, id, 14) == dir);
-		check(spool_place(&spool, 1, id, 14) == find("one"));
-		check(spool_place(&spool, 2, id, 14) == NULL);
+		check(spool_place(&spool, 0, POLICY_PLACE_HASH, id, 14) == dir);
+		check(spool_place(&spool, 1, POLICY_PLACE_HASH, id, 14) == find("one"));
+		check(spool_place(&spool, 2, POLICY_PLACE_HASH, id, 14) == NULL);
 	}
 	/* Each gets its part. */
 	for (size_t i = 0; i < spool.n_dirs; i++)
@@ -846,7 +849,7 @@ static void places(void)
 			struct qdir *dir;
 
 			snprintf(id, sizeof(id), "6AMHKF%08zu", i);
-			dir = spool_place(&spool, 0, id, 14);
+			dir = spool_place(&spool, 0, POLICY_PLACE_HASH, id, 14);
 			check(dir != NULL);
 			if (round == 0 && first[i] == lost)
 				check(spool_index(&spool, dir) != lost);
@@ -858,7 +861,34 @@ static void places(void)
 	/* None: nowhere. */
 	for (size_t i = 0; i < spool.n_dirs; i++)
 		spool.dirs[i].state = i % 2 ? QDIR_LOST : QDIR_LEAVING;
-	check(spool_place(&spool, 0, "x", 1) == NULL);
+	check(spool_place(&spool, 0, POLICY_PLACE_HASH, "x", 1) == NULL);
+	done();
+}
+
+static void places_in_the_emptiest(void)
+{
+	for (int i = 0; i < DIRS; i++)
+		testing_queue(testing_path("q%d", i), false);
+	take(TIERS("q*"), SPOOL_READ);
+	for (size_t i = 0; i < spool.n_dirs; i++) {
+		spool.dirs[i].state = QDIR_ACTIVE;
+		spool.dirs[i].messages = 10 + i;
+	}
+	for (int i = 0; i < 10 * DIRS; i++) {
+		struct qdir *dir =
+			spool_place(&spool, 0, POLICY_PLACE_EMPTIEST, "6AMHKF00000001", 14);
+
+		for (size_t k = 0; k < spool.n_dirs; k++)
+			check(dir->messages <= spool.dirs[k].messages);
+		dir->messages++;
+	}
+	/* Filled up evenly in the end; one that is lost gets nothing. */
+	for (size_t i = 1; i < spool.n_dirs; i++)
+		check(spool.dirs[i].messages + 1 >= spool.dirs[0].messages &&
+		      spool.dirs[0].messages + 1 >= spool.dirs[i].messages);
+	spool.dirs[0].messages = 0;
+	spool.dirs[0].state = QDIR_LOST;
+	check(spool_place(&spool, 0, POLICY_PLACE_EMPTIEST, "x", 1) != &spool.dirs[0]);
 	done();
 }
 
@@ -892,6 +922,7 @@ int main(void)
 		APART(no_folder_for_claims),
 		APART(folder_of_somebody_else),
 		APART(places),
+		APART(places_in_the_emptiest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
