@@ -2,7 +2,8 @@
 # run.sh - runs the end-to-end tests and counts their assertions.
 # usage: tests/e2e/run.sh [-v] [NN-name...]
 #   -v  prints every assertion; else only those that fail, under their test's line
-# JOBS (2) tests run at a time. BUILD (build) says where the programs are: `make programs` makes them.
+# JOBS (2) tests run at a time. One that says "# takes: SECONDS" in its second line begins before the others, and may take that
+# much longer. BUILD (build) says where the programs are: `make programs` makes them.
 # Exits 0 when all passed, 1 when not, 3 when they cannot run.
 set -u
 cd "$(dirname "$0")/../.." || exit 3
@@ -30,10 +31,25 @@ results=$(mktemp -d) || exit 3
 trap 'kill $(jobs -p) 2>/dev/null; wait; rm -rf "$results"' EXIT
 trap 'exit 130' HUP INT TERM
 
+# takes FILE: the seconds of its line "# takes: SECONDS", 0 without one.
+takes() {
+	local seconds
+	seconds=$(sed -n '2s/^# takes: \([0-9]*\)$/\1/p' "$1")
+	echo "${seconds:-0}"
+}
+
+# longest_first FILE...: the same, one a line, those that take long before the others.
+longest_first() {
+	local file
+	for file in "$@"; do
+		printf '%s %s\n' "$(takes "$file")" "$file"
+	done | sort -s -k 1,1nr | cut -d ' ' -f 2-
+}
+
 # one NAME FILE: a test that hangs in spite of all its deadlines is a test that fails.
 one() {
 	local status child since=$SECONDS
-	timeout --kill-after=10 120 "$2" >"$results/$1.out" 2>&1 &
+	timeout --kill-after=10 $((120 + $(takes "$2"))) "$2" >"$results/$1.out" 2>&1 &
 	child=$!
 	trap 'kill "$child"; wait "$child"; exit 1' TERM
 	wait "$child"
@@ -56,24 +72,28 @@ show() {
 	fi
 }
 
-names=()
+files=()
 for test in "$@"; do
-	name=$(basename "$test" .sh)
-	file=tests/e2e/$name.sh
+	file=tests/e2e/$(basename "$test" .sh).sh
 	if [ ! -x "$file" ]; then
 		echo "run.sh: there is no test $file" >&2
 		exit 3
 	fi
+	files+=("$file")
+done
+mapfile -t files < <(longest_first "${files[@]}")
+for file in "${files[@]}"; do
+	name=$(basename "$file" .sh)
 	while [ "$(jobs -rp | wc -l)" -ge "$JOBS" ]; do
 		wait -n
 	done
 	one "$name" "$file" &
-	names+=("$name")
 done
 wait
 
 passed=0 failed=0
-for name in "${names[@]}"; do
+for test in "$@"; do
+	name=$(basename "$test" .sh)
 	show "$name"
 	passed=$((passed + $(grep -c '^ok' "$results/$name.out")))
 	failed=$((failed + $(grep -c '^not ok' "$results/$name.out")))

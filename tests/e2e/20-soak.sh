@@ -1,0 +1,4 @@
+#!/bin/bash
+# takes: 150
+# The soak test for a short time: SOAK_CI_SECONDS (120). `make soak` takes half an hour.
+SOAK_SECONDS=${SOAK_CI_SECONDS:-120} exec "$(dirname "$0")/../soak.sh"
