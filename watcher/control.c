@@ -66,6 +66,7 @@ static enum trouble read_file(struct control *control, char *buffer)
 {
 	struct qfile_reader reader;
 	off_t offset = 0;
+	int interrupts = 0;
 
 	qfile_begin(&reader);
 	while (offset <= QFILE_MAX_BYTES) {
@@ -74,7 +75,7 @@ static enum trouble read_file(struct control *control, char *buffer)
 		size_t keep = offset ? CONTROL_BUFFER / 2 : 0;
 		ssize_t n = pread(control->fd, buffer + keep, CONTROL_BUFFER - keep, offset);
 
-		if (n < 0 && errno == EINTR)
+		if (n < 0 && errno == EINTR && ++interrupts <= 100)
 			continue;
 		if (n < 0)
 			return refuse(control, errno);

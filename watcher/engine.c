@@ -268,6 +268,26 @@ static bool drain(struct engine *engine)
 
 /* ---- rounds ---- */
 
+/* A message that recovery has brought back in sight: the scan may be past the place where its name
+ * is now. */
+static void meet_recovered(struct engine *engine, const struct recovery *recovery)
+{
+	char qf[SPOOL_NAME_MAX];
+
+	if (!spool_name(qf, "qf", recovery->id, recovery->id_length))
+		return;
+	for (size_t i = 0; i < engine->spool.n_dirs; i++) {
+		const struct qdir *dir = &engine->spool.dirs[i];
+		struct stat stat;
+
+		if (dir->state == QDIR_ACTIVE &&
+		    !table_find(engine->table, (uint16_t)i, recovery->id, recovery->id_length) &&
+		    !engine_is_carried(engine, (uint16_t)i, recovery->id, recovery->id_length) &&
+		    fstatat(dir->qf, qf, &stat, AT_SYMLINK_NOFOLLOW) == 0)
+			engine_learn(engine, (uint16_t)i, recovery->id, recovery->id_length);
+	}
+}
+
 static void take_name(void *context, const char *name)
 {
 	struct engine *engine = context;
@@ -286,6 +306,8 @@ static void take_name(void *context, const char *name)
 			return;
 		recover_hidden(&engine->spool, dir, name, &recovery);
 		engine_report_recovery(engine, dir, &recovery);
+		if (recovery.done)
+			meet_recovered(engine, &recovery);
 		return;
 	}
 	ref = table_find(engine->table, directory, id, length);
@@ -313,7 +335,11 @@ static void recover_intents(struct engine *engine)
 
 		if (dir->state != QDIR_ACTIVE || !dir->claim.left.length)
 			continue;
-		recover_intent(&engine->spool, dir, &recovery);
+		/* With the other directory away, it is asked again when that is found. */
+		if (!recover_intent(&engine->spool, dir, &recovery)) {
+			engine->intents_left = true;
+			continue;
+		}
 		engine_report_recovery(engine, dir, &recovery);
 		dir->claim.left.length = 0;
 	}

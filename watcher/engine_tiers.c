@@ -166,8 +166,10 @@ void engine_lose(struct engine *engine, uint16_t directory, int error)
 	unwatch(directory);
 	spool_lose(dir);
 	engine_report_directory(engine, EVENT_TIER_LOST, dir, error);
-	/* Another one may stand in its place already. */
-	if (!try_to_find(engine, directory) && engine->mode == ENGINE_WATCH)
+	/* Another one may stand in its place already. The same one, which cannot be read, would
+	 * only be lost again at once. */
+	if (((error != ENOENT && error != ESTALE) || !try_to_find(engine, directory)) &&
+	    engine->mode == ENGINE_WATCH)
 		engine->lost_at = engine->now + LOST_EVERY;
 }
 

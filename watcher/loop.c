@@ -379,7 +379,10 @@ static void run(struct loop *loop)
 		}
 		if (!more && !arm(loop, next_deadline(loop)))
 			more = true;
-		take_events(loop, more ? 0 : -1);
+		/* A worker that could not be watched is asked now and then. */
+		take_events(loop, more							? 0
+				  : engine_is_waiting(loop->engine) && loop->worker < 0 ? 10
+											: -1);
 	}
 }
 

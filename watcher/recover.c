@@ -84,7 +84,7 @@ static bool is_orphan(const struct qdir *dir, const char *df, const struct claim
 		       intent->time;
 }
 
-void recover_intent(const struct spool *spool, const struct qdir *dir, struct recovery *ret)
+bool recover_intent(const struct spool *spool, const struct qdir *dir, struct recovery *ret)
 {
 	const struct claim_intent *intent = &dir->claim.left;
 	const struct qdir *from = NULL;
@@ -92,14 +92,14 @@ void recover_intent(const struct spool *spool, const struct qdir *dir, struct re
 
 	*ret = (struct recovery){.id = intent->id, .id_length = intent->length};
 	if (!intent->length || !spool_name(df, "df", intent->id, intent->length))
-		return;
+		return true;
 	for (size_t i = 0; i < spool->n_dirs; i++)
 		if (spool->dirs[i].fd >= 0 && &spool->dirs[i] != dir &&
 		    spool->dirs[i].inode == intent->from)
 			from = &spool->dirs[i];
 	/* With the source away nobody knows whether the message stands there. */
 	if (!from)
-		return;
+		return false;
 	if (is_orphan(dir, df, intent)) {
 		ret->found =
 			"a df that an interrupted move linked, and whose message is elsewhere or "
@@ -121,6 +121,7 @@ void recover_intent(const struct spool *spool, const struct qdir *dir, struct re
 	/* Only now: this start may be killed as well. */
 	if (!ret->error)
 		claim_end(&dir->claim);
+	return true;
 }
 
 /* ---- hidden names ---- */

@@ -8,6 +8,7 @@
 #ifndef QFWATCH_RECOVER_H
 #define QFWATCH_RECOVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/stat.h>
 
@@ -33,8 +34,9 @@ const struct qdir *recover_second_link(const struct spool *spool, const struct q
 
 /* What the lock file of a directory says was being done to it when the daemon was killed: if a df
  * of that message stands alone, where it was linked to or where it was linked from, it goes. *ret
- * as for recover_hidden. To be called once all directories are open. */
-void recover_intent(const struct spool *spool, const struct qdir *dir, struct recovery *ret);
+ * as for recover_hidden. To be called once all directories are open. Returns false
+ * when the other directory of the move is away, so that nothing is known. */
+bool recover_intent(const struct spool *spool, const struct qdir *dir, struct recovery *ret);
 
 /* A hidden name found in a folder of a directory: finishes or takes back what it stands for. *ret
  * tells; ret->found is NULL when the name is not ours, or somebody is at work at it. */

@@ -192,7 +192,7 @@ int testing_setup(void **state)
 	if (chmod(root, 0755) < 0 || mkdir(path, 0755) < 0 ||
 	    setenv("RUNTIME_DIRECTORY", path, 1) < 0)
 		return -1;
-	snprintf(path, sizeof(path), "%s/work", root);
+	snprintf(path, sizeof(path), "%s/here", root);
 	umask(0022);
 	return mkdir(path, 0755) < 0 || chdir(path) < 0 ? -1 : 0;
 }
@@ -223,7 +223,7 @@ static char *next_text(void)
 const char *testing_path(const char *format, ...)
 {
 	char *text = next_text();
-	int length = snprintf(text, PATH_MAX, "%s/work/", root);
+	int length = snprintf(text, PATH_MAX, "%s/here/", root);
 	va_list arguments;
 
 	va_start(arguments, format);

@@ -1038,19 +1038,19 @@ static void recovers_intents(void)
 		.time = clock_now(), .from = tier("a")->inode, .length = strlen(ID), .id = ID};
 	/* Linked, then delivered from its old tier: the link is an orphan. */
 	testing_write(file("b", "df"), "body\n");
-	recover_intent(&spool, to, &recovery);
+	check(recover_intent(&spool, to, &recovery));
 	check(recovery.done && !testing_exists(file("b", "df")));
 	/* Moved, then delivered from its new tier: the old name is one. */
 	testing_write(file("a", "df"), "body\n");
-	recover_intent(&spool, to, &recovery);
+	check(recover_intent(&spool, to, &recovery));
 	check(recovery.done && !testing_exists(file("a", "df")));
 	/* A message stands there: its df stays. One from before the move as well. */
 	testing_enqueue("b", ID, 3);
-	recover_intent(&spool, to, &recovery);
+	check(recover_intent(&spool, to, &recovery));
 	check(!recovery.found && testing_stands("b", ID));
 	check(unlink(file("b", "qf")) == 0);
 	to->claim.left.time = clock_now() + 60 * CLOCK_SECOND;
-	recover_intent(&spool, to, &recovery);
+	check(recover_intent(&spool, to, &recovery));
 	check(!recovery.found && testing_exists(file("b", "df")));
 	done();
 }

@@ -739,7 +739,7 @@ static void claim_by_hand(void)
 	claim_release(&claim);
 
 	/* Not followed to where somebody else wants it. */
-	check(symlink("../work/victim", name) == 0);
+	check(symlink("../here/victim", name) == 0);
 	check(claim_take(0x1f, 0x2e, &claim, &owner, &path) < 0);
 	check(!testing_exists("victim"));
 	free(path);
