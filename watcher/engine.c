@@ -488,7 +488,7 @@ static void regular_work(struct engine *engine)
 			if (engine->spool.dirs[i].state == QDIR_ACTIVE &&
 			    engine->spool.dirs[i].unreliable) {
 				engine_want_round(engine, ROUND_POLLED, i);
-				engine->poll_at = engine->now + 60 * CLOCK_SECOND;
+				engine->poll_at = engine->now + ENGINE_POLL_EVERY;
 			}
 	}
 	if (engine->now >= engine->lost_at || engine->check_wanted)

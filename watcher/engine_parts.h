@@ -114,6 +114,10 @@ bool engine_finish_carries(struct engine *engine);
 bool engine_may_act(struct engine *engine, msgref ref, enum policy_action action);
 
 /* engine_tiers.c */
+
+/* Directories whose file system sends no notifications are scanned this often. */
+#define ENGINE_POLL_EVERY (60 * CLOCK_SECOND)
+
 void engine_want_round(struct engine *engine, enum round_reason reason, size_t directory);
 void engine_want_full_round(struct engine *engine, enum round_reason reason);
 void engine_lose(struct engine *engine, uint16_t directory, int error);

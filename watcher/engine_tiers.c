@@ -15,9 +15,6 @@
  * any case. */
 #define LOST_EVERY (5 * CLOCK_SECOND)
 
-/* Directories whose file system sends no notifications are scanned this often. */
-#define POLL_EVERY (60 * CLOCK_SECOND)
-
 /* ---- rounds asked for ---- */
 
 static void room_for_directories(struct engine *engine)
@@ -118,9 +115,9 @@ static int take_up(struct engine *engine, uint16_t directory, enum round_reason 
 			log_warning("%s is on a file system that does not tell of all changes "
 				    "(network, FUSE, overlay): it is "
 				    "scanned every %d s as well",
-				    dir->path, (int)(POLL_EVERY / CLOCK_SECOND));
+				    dir->path, (int)(ENGINE_POLL_EVERY / CLOCK_SECOND));
 			if (engine->poll_at == INT64_MAX)
-				engine->poll_at = engine->now + POLL_EVERY;
+				engine->poll_at = engine->now + ENGINE_POLL_EVERY;
 		}
 	}
 	dir->state = QDIR_ACTIVE;

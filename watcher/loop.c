@@ -147,9 +147,9 @@ static void tell_policy_rejected(struct loop *loop, const struct problems *probl
 	events_emit(loop->events, &event);
 }
 
-/* Loads the policy file and puts it into force. Returns 0 or -errno; the findings are in *problems.
- */
-static int take_policy(struct loop *loop, struct problems *problems)
+/* Loads the policy file and puts it into force. Returns 0 and the policy, which is the engine's, or
+ * -errno; the findings are in *problems. */
+static int take_policy(struct loop *loop, struct problems *problems, const struct policy **ret)
 {
 	struct policy *policy = NULL;
 	int r;
@@ -162,7 +162,7 @@ static int take_policy(struct loop *loop, struct problems *problems)
 	if (r < 0)
 		policy_free(policy);
 	else
-		tell_policy_loaded(loop, policy);
+		*ret = policy;
 	return r;
 }
 
@@ -178,10 +178,13 @@ static void watch_policy(struct loop *loop)
 static void reload(struct loop *loop)
 {
 	struct problems problems = {0};
+	const struct policy *policy;
 
 	supervisor_tell("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)(clock_monotonic() / 1000));
-	if (take_policy(loop, &problems) < 0)
+	if (take_policy(loop, &problems, &policy) < 0)
 		tell_policy_rejected(loop, &problems);
+	else
+		tell_policy_loaded(loop, policy);
 	log_problems(&problems);
 	problems_free(&problems);
 	watch_policy(loop);
@@ -445,21 +448,15 @@ static int outcome(struct loop *loop)
 
 static int start(struct loop *loop, struct problems *problems)
 {
-	struct policy *policy = NULL;
-	int r;
+	const struct policy *policy;
+	int r = take_policy(loop, problems, &policy);
 
-	if (stat(loop->options->policy, &loop->policy_stat) < 0)
-		memset(&loop->policy_stat, 0, sizeof loop->policy_stat);
-	r = policy_load(loop->options->policy, problems, &policy);
-	if (r == 0)
-		r = engine_apply(loop->engine, policy, problems);
 	log_problems(problems);
 	if (r < 0) {
 		int code = problems_exit_code(problems);
 
 		if (!problems_any(problems))
 			log_error("cannot start: %s", strerror(-r));
-		policy_free(policy);
 		return code ? code : 3;
 	}
 	if (notify_fd() >= 0 && add(loop, notify_fd(), EPOLLIN) < 0) {

@@ -20,6 +20,11 @@ static struct mover_result failed(int error, const char *step)
 	return (struct mover_result){.trouble = TROUBLE_ERROR, .error = error, .step = step};
 }
 
+bool mover_remove(int folder, const char *name)
+{
+	return unlinkat(folder, name, 0) == 0 || errno == ENOENT;
+}
+
 bool mover_hidden_name(char *name, const char *prefix, ino_t inode, const char *id, size_t length)
 {
 	int n = inode ? snprintf(name, SPOOL_NAME_MAX, "%s%llx-%.*s", prefix,
@@ -200,7 +205,7 @@ static struct mover_result move_linked(const struct qdir *from, const struct qdi
 	}
 
 	/* 3. The body's old name. If that fails the message is whole all the same. */
-	result.leftover = unlinkat(from->df, df, 0) < 0 && errno != ENOENT;
+	result.leftover = !mover_remove(from->df, df);
 	return result;
 }
 
@@ -247,7 +252,7 @@ struct mover_result mover_delete(const struct qdir *from, const char *id, size_t
 		return result;
 	/* Gone for every runner. What cannot be removed now, recovery removes by the hidden name,
 	 * which goes last. */
-	if ((unlinkat(from->df, df, 0) < 0 && errno != ENOENT) || unlinkat(from->qf, hidden, 0) < 0)
+	if (!mover_remove(from->df, df) || unlinkat(from->qf, hidden, 0) < 0)
 		result.leftover = true;
 	drop_transcript(from, id, length);
 	return result;

@@ -375,11 +375,6 @@ static bool is_file(int folder, const char *name, ino_t inode)
 	return fstatat(folder, name, &stat, AT_SYMLINK_NOFOLLOW) == 0 && stat.st_ino == inode;
 }
 
-static bool remove_name(int folder, const char *name)
-{
-	return unlinkat(folder, name, 0) == 0 || errno == ENOENT;
-}
-
 /* Before step 3, and after it was taken back: nothing of the copy stays. The mark goes last,
  * because it is what recovery goes by. */
 static void take_back(const struct copy *copy, struct mover_result *result)
@@ -387,10 +382,10 @@ static void take_back(const struct copy *copy, struct mover_result *result)
 	bool clean = true;
 
 	if (copy->new_df_fd >= 0)
-		clean = remove_name(copy->to->df, copy->new_df);
+		clean = mover_remove(copy->to->df, copy->new_df);
 	if (copy->new_qf_fd >= 0)
-		clean = clean && remove_name(copy->to->qf, copy->new_qf) &&
-			remove_name(copy->to->qf, copy->got);
+		clean = clean && mover_remove(copy->to->qf, copy->new_qf) &&
+			mover_remove(copy->to->qf, copy->got);
 	result->leftover |= !clean;
 }
 
@@ -420,7 +415,7 @@ static bool remove_file(int folder, const char *name, ino_t inode)
 
 	if (fstatat(folder, name, &stat, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT;
-	return stat.st_ino != inode || remove_name(folder, name);
+	return stat.st_ino != inode || mover_remove(folder, name);
 }
 
 /* Steps 6 and 7: the message stands in the target, whatever happens here. */
@@ -431,8 +426,8 @@ static void clear_source(const struct copy *copy, struct mover_result *result)
 	/* The commit must be on disk before the only other copy goes. */
 	if ((copy->to->df != copy->to->qf && fsync(copy->to->df) < 0) || fsync(copy->to->qf) < 0 ||
 	    !remove_file(copy->from->df, copy->df, copy->df_inode) ||
-	    !remove_name(copy->from->qf, copy->sent) || fsync(copy->from->qf) < 0 ||
-	    !remove_name(copy->to->qf, copy->got))
+	    !mover_remove(copy->from->qf, copy->sent) || fsync(copy->from->qf) < 0 ||
+	    !mover_remove(copy->to->qf, copy->got))
 		result->leftover = true;
 	if (spool_name(xf, "xf", copy->id, copy->length))
 		unlinkat(copy->from->xf, xf, 0);

@@ -157,11 +157,6 @@ static bool exists(int folder, const char *name)
 	return fstatat(folder, name, &stat, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
 }
 
-static bool remove_name(int folder, const char *name)
-{
-	return unlinkat(folder, name, 0) == 0 || errno == ENOENT;
-}
-
 static bool rename_back(int folder, const char *hidden, const char *name)
 {
 	return renameat2(folder, hidden, folder, name, RENAME_NOREPLACE) == 0;
@@ -194,9 +189,9 @@ static void finish_deletion(struct job *job)
 	job->ret->found = "an interrupted deletion";
 	/* Should the id live again, the df is the new message's. */
 	if (!has_control(job->dir, job->id, job->length) && belongs(job->dir, job->df, &stat) &&
-	    !remove_name(job->dir->df, job->df))
+	    !mover_remove(job->dir->df, job->df))
 		not_done(job);
-	else if (!remove_name(job->dir->qf, job->name))
+	else if (!mover_remove(job->dir->qf, job->name))
 		not_done(job);
 	else
 		done(job, "finished it");
@@ -276,10 +271,10 @@ static bool clear_source(const struct job *job, const struct qdir *from, const s
 			 const struct copy_names *names)
 {
 	/* A control file of that id in the source is another message's, and so is the df then. */
-	if (!has_control(from, job->id, job->length) && !remove_name(from->df, job->df))
+	if (!has_control(from, job->id, job->length) && !mover_remove(from->df, job->df))
 		return false;
-	return remove_name(from->qf, names->sent) && fsync(from->qf) == 0 &&
-	       remove_name(to->qf, names->got);
+	return mover_remove(from->qf, names->sent) && fsync(from->qf) == 0 &&
+	       mover_remove(to->qf, names->got);
 }
 
 /* A hidden source. With the mark in the target, the copy is complete: it is taken over, if that is
@@ -395,7 +390,7 @@ static bool is_stray_body(const struct job *job, const struct qdir *from)
  * is a move's at work then. */
 static bool remove_held(int fd, int folder, const char *name)
 {
-	return fd < 0 || remove_name(folder, name);
+	return fd < 0 || mover_remove(folder, name);
 }
 
 /* Copies whose source is in sight: they go after the mark, without which they are worth nothing,
@@ -423,7 +418,7 @@ static void drop_copies(struct job *job, const struct qdir *from)
 	if (qf < 0 && df < 0 && got < 0)
 		goto out;
 	job->ret->found = "copies of an interrupted move to another file system";
-	if ((is_stray_body(job, from) && !remove_name(job->dir->df, job->df)) ||
+	if ((is_stray_body(job, from) && !mover_remove(job->dir->df, job->df)) ||
 	    !remove_held(got, job->dir->qf, names.got) ||
 	    !remove_held(df, job->dir->df, names.df) || !remove_held(qf, job->dir->qf, names.qf))
 		not_done(job);

@@ -61,6 +61,9 @@ struct mover_result mover_delete(const struct qdir *from, const char *id, size_t
 enum trouble mover_look_at_body(const struct qdir *dir, const char *id, size_t length,
 				struct stat *ret, int *ret_error);
 
+/* Removes a name. True when it is gone, also when it was gone before; errno otherwise. */
+bool mover_remove(int folder, const char *name);
+
 /* Writes a hidden name: prefix, the inode in hexadecimal and "-" unless it is 0, the id. Returns
  * false when it is longer than a file name. */
 bool mover_hidden_name(char *name, const char *prefix, ino_t inode, const char *id, size_t length);
