@@ -30,11 +30,13 @@ OWN_CFLAGS := -std=gnu17 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmi
 # Asked for late, so that deps.sh has had its turn.
 JANSSON_CFLAGS = $(shell $(PKG_CONFIG) --cflags jansson 2>/dev/null)
 JANSSON_LIBS   = $(shell $(PKG_CONFIG) --libs jansson 2>/dev/null || echo -ljansson)
+PCRE2_CFLAGS   = $(shell $(PKG_CONFIG) --cflags libpcre2-8 2>/dev/null)
+PCRE2_LIBS     = $(shell $(PKG_CONFIG) --libs libpcre2-8 2>/dev/null || echo -lpcre2-8)
 CMOCKA_LIBS    = $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null || echo -lcmocka)
 
-ALL_CFLAGS  = $(OWN_CFLAGS) $(HARDEN_CFLAGS) $(JANSSON_CFLAGS) $(SANITIZE) $(CFLAGS)
+ALL_CFLAGS  = $(OWN_CFLAGS) $(HARDEN_CFLAGS) $(JANSSON_CFLAGS) $(PCRE2_CFLAGS) $(SANITIZE) $(CFLAGS)
 ALL_LDFLAGS = $(HARDEN_LDFLAGS) $(SANITIZE) $(LDFLAGS)
-LIBS        = -lpthread -linotifytools $(JANSSON_LIBS)
+LIBS        = -lpthread -linotifytools $(JANSSON_LIBS) $(PCRE2_LIBS)
 
 LIB_SOURCES     := $(wildcard policy/*.c) $(filter-out watcher/main.c,$(wildcard watcher/*.c))
 SUPPORT_SOURCES := $(wildcard tests/support/*.c)
@@ -121,13 +123,13 @@ check-asan: ## the unit tests under AddressSanitizer and UndefinedBehaviorSaniti
 check-valgrind: ## the unit tests under valgrind
 	@tests/run.sh valgrind
 
-fuzz: ## the fuzzers of qfile.c and load.c, FUZZ_SECONDS each (60)
+fuzz: ## the fuzzers of qfile.c, load.c and pattern.c, FUZZ_SECONDS each (60)
 	@tests/run.sh fuzz
 
 $(FUZZERS): $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(LIB_SOURCES)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$@)
-	$(Q)clang $(filter-out -fstack-clash-protection,$(OWN_CFLAGS)) $(JANSSON_CFLAGS) -O1 -g \
+	$(Q)clang $(filter-out -fstack-clash-protection,$(OWN_CFLAGS)) $(JANSSON_CFLAGS) $(PCRE2_CFLAGS) -O1 -g \
 		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $< $(LIB_SOURCES) $(LIBS)
 
 fuzzers: $(FUZZERS)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "paths.h"
+#include "qfwatch/units.h"
 #include "syntax.h"
 
 #define RECONCILE_DEFAULT 3600
@@ -118,7 +119,7 @@ static void read_reconcile(struct loader *loader, json_t *value, const struct lo
 {
 	struct policy *policy = into;
 
-	load_duration(loader, value, at, 1,
+	load_duration(loader, value, at, 1, UNITS_DURATION_MAX,
 		      "expected a duration of at least a second, such as \"1h\", or whole seconds",
 		      &policy->reconcile);
 }
@@ -136,8 +137,8 @@ static void read_rate(struct loader *loader, json_t *value, const struct load_pl
 		*ret = (uint32_t)rate;
 }
 
-static void read_moves_per_second(struct loader *loader, json_t *value,
-				  const struct load_place *at, void *into)
+static void read_moves_per_second(struct loader *loader, json_t *value, const struct load_place *at,
+				  void *into)
 {
 	struct policy_limits *limits = into;
 
@@ -152,9 +153,32 @@ static void read_deletes_per_minute(struct loader *loader, json_t *value,
 	read_rate(loader, value, at, &limits->deletes_per_minute);
 }
 
+static void read_bounces_per_minute(struct loader *loader, json_t *value,
+				    const struct load_place *at, void *into)
+{
+	struct policy_limits *limits = into;
+
+	read_rate(loader, value, at, &limits->bounces_per_minute);
+}
+
+static void read_programs(struct loader *loader, json_t *value, const struct load_place *at,
+			  void *into)
+{
+	struct policy_limits *limits = into;
+	json_int_t programs = json_integer_value(value);
+
+	if (!json_is_integer(value) || programs < 1 || programs > 64)
+		load_wrong_value(loader, at, value,
+				 "expected how many programs may run at once: 1 to 64");
+	else
+		limits->programs = (uint32_t)programs;
+}
+
 static const struct load_field limits_fields[] = {
 	{"moves_per_second", read_moves_per_second, NULL},
 	{"deletes_per_minute", read_deletes_per_minute, NULL},
+	{"bounces_per_minute", read_bounces_per_minute, NULL},
+	{"programs", read_programs, NULL},
 	{0},
 };
 
@@ -176,6 +200,7 @@ static const struct load_field policy_fields[] = {
 	{"allow_delete", read_allow_delete, NULL},
 	{"reconcile", read_reconcile, NULL},
 	{"limits", read_limits, NULL},
+	{"sendmail", load_sendmail, NULL},
 	{"events", load_events, NULL},
 	{0},
 };
@@ -185,7 +210,7 @@ static const struct load_field policy_fields[] = {
 static bool any_rule_deletes(const struct policy *policy)
 {
 	for (size_t i = 0; i < policy->n_rules; i++) {
-		if (policy->rules[i].action == POLICY_DELETE)
+		if (policy->rules[i].decides && policy->rules[i].action == POLICY_DELETE)
 			return true;
 	}
 	return false;
@@ -244,14 +269,20 @@ static void read_policy(struct loader *loader)
 	const struct load_place top = {0};
 
 	loader->policy->reconcile = RECONCILE_DEFAULT;
-	loader->policy->limits.deletes_per_minute = POLICY_DELETES_PER_MINUTE;
+	loader->policy->limits = (struct policy_limits){
+		.deletes_per_minute = POLICY_DELETES_PER_MINUTE,
+		.bounces_per_minute = POLICY_BOUNCES_PER_MINUTE,
+		.programs = POLICY_PROGRAMS,
+	};
 	if (!load_is_object(loader, loader->root, &top,
 			    "expected an object, {...}, with \"version\", \"tiers\" and \"rules\""))
 		return;
 	load_object(loader, loader->root, &top, policy_fields, loader->policy);
 	load_default_events(loader);
+	load_default_sendmail(loader);
 	if (loader->findings || loader->no_memory)
 		return;
+	load_digest(loader);
 	note_unnamed_tiers(loader, &top);
 	note_unused_allow_delete(loader, &top);
 }
@@ -360,6 +391,15 @@ void policy_free(struct policy *policy)
 		return;
 	pool_free(&loaded->pool);
 	free(loaded);
+}
+
+const struct policy_rule *policy_find_rule(const struct policy *policy, const char *name)
+{
+	for (size_t i = 0; i < policy->n_rules; i++) {
+		if (!strcmp(policy->rules[i].name, name))
+			return &policy->rules[i];
+	}
+	return NULL;
 }
 
 int policy_find_tier(const struct policy *policy, const char *name)

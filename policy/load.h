@@ -107,9 +107,10 @@ const char *load_string(struct loader *loader, const json_t *value, const struct
 bool load_true(struct loader *loader, const json_t *value, const struct load_place *at,
 	       const char *expected);
 
-/* A duration as text, or whole seconds; at least `least` seconds. */
+/* A duration as text, or whole seconds; `least` to `most` seconds. Where `most` is
+ * UNITS_DURATION_MAX, a longer one is told of that. */
 bool load_duration(struct loader *loader, const json_t *value, const struct load_place *at,
-		   int64_t least, const char *expected, int64_t *ret);
+		   int64_t least, int64_t most, const char *expected, int64_t *ret);
 
 /* A path, made absolute; the policy's memory, or NULL. */
 char *load_path(struct loader *loader, const json_t *value, const struct load_place *at,
@@ -124,6 +125,31 @@ void *load_kept(struct loader *loader, void *memory);
 void load_tiers(struct loader *loader, json_t *value, const struct load_place *at, void *into);
 void load_rules(struct loader *loader, json_t *value, const struct load_place *at, void *into);
 void load_events(struct loader *loader, json_t *value, const struct load_place *at, void *into);
+void load_sendmail(struct loader *loader, json_t *value, const struct load_place *at, void *into);
+
+/* What holds where the document does not say how to call sendmail. */
+void load_default_sendmail(struct loader *loader);
+
+/* What follows from the rules as a whole, once all is read: text_tiers and levels. */
+void load_digest(struct loader *loader);
+
+/* ---- the parts of a rule: into is the rule ---- */
+
+void load_when(struct loader *loader, json_t *value, const struct load_place *at, void *into);
+void load_then(struct loader *loader, json_t *value, const struct load_place *at, void *into);
+
+/* A pattern, or a list of them; and one that may ask for all recipients. */
+void load_pattern(struct loader *loader, json_t *value, const struct load_place *at,
+		  struct policy_condition *condition);
+void load_recipient_pattern(struct loader *loader, json_t *value, const struct load_place *at,
+			    struct policy_condition *condition);
+
+/* Index of a tier in the document, or -1 with a finding. It may be past the 64 that are allowed. */
+int load_find_tier(struct loader *loader, const char *name, const struct load_place *at);
+
+/* The name of a tier, a list of names, or "*": sets their bits. */
+void load_tier_names(struct loader *loader, json_t *value, const struct load_place *at,
+		     uint64_t *tiers);
 
 /* What holds where the document says nothing about events: a sink on stdout. And the set of events,
  * once all is read. */

@@ -5,11 +5,31 @@
 
 /* The order is that of enum event_action: a bit of policy.events is a place in this list. */
 const char *const policy_event_names[] = {
-	"started",	    "stopped",		 "policy-loaded",   "policy-rejected",
-	"message-tracked",  "message-attempted", "message-moved",   "message-deleted",
-	"message-departed", "message-busy",	 "message-refused", "move-failed",
-	"tier-lost",	    "tier-found",	 "events-lost",	    "resynced",
-	"events-dropped",   "message-recovered", "limit-reached",   NULL,
+	"started",
+	"stopped",
+	"policy-loaded",
+	"policy-rejected",
+	"message-tracked",
+	"message-attempted",
+	"message-moved",
+	"message-deleted",
+	"message-departed",
+	"message-busy",
+	"message-refused",
+	"move-failed",
+	"tier-lost",
+	"tier-found",
+	"events-lost",
+	"resynced",
+	"events-dropped",
+	"message-recovered",
+	"limit-reached",
+	"message-bounced",
+	"message-noticed",
+	"program-run",
+	"domain-deferred",
+	"domain-recovered",
+	NULL,
 };
 
 /* Written only if the policy includes them: one for every message, one for every attempt. */

@@ -1,6 +1,6 @@
 /* load_rules.c - the policy's "rules": for which tiers, when, and what then.
  *
- * A condition is a row in when_fields, an action one in then_fields.
+ * Conditions are in load_when.c, actions in load_then.c.
  */
 #include "load.h"
 
@@ -8,8 +8,7 @@
 
 #define RULE_NAME_MAX 128
 
-/* Index of a tier in the document, or -1 with a finding. It may be past the 64 that are allowed. */
-static int find_tier(struct loader *loader, const char *name, const struct load_place *at)
+int load_find_tier(struct loader *loader, const char *name, const struct load_place *at)
 {
 	const json_t *tiers = json_object_get(loader->root, "tiers");
 	struct load_choice choice = {.nearest.word = name};
@@ -84,7 +83,7 @@ static void default_rule_name(struct loader *loader, struct policy_rule *rule,
 }
 
 static void add_tier(struct loader *loader, const json_t *value, const struct load_place *at,
-		     struct policy_rule *rule)
+		     uint64_t *tiers)
 {
 	const char *name = load_string(loader, value, at, "expected the name of a tier");
 	int tier;
@@ -93,37 +92,36 @@ static void add_tier(struct loader *loader, const json_t *value, const struct lo
 		return;
 	if (!strcmp(name, "*")) {
 		load_wrong_value(loader, at, value,
-				 "expected the name of a tier; for all tiers write \"tier\": \"*\" "
-				 "without a list");
+				 "expected the name of a tier; for all tiers write \"*\" without "
+				 "a list");
 		return;
 	}
-	tier = find_tier(loader, name, at);
+	tier = load_find_tier(loader, name, at);
 	if (tier < 0 || tier >= POLICY_MAX_TIERS)
 		return;
-	if (rule->tiers >> tier & 1)
+	if (*tiers >> tier & 1)
 		load_wrong_name(loader, at, "tier", name, " twice", "name each tier once");
-	rule->tiers |= UINT64_C(1) << tier;
+	*tiers |= UINT64_C(1) << tier;
 }
 
-static void read_rule_tier(struct loader *loader, json_t *value, const struct load_place *at,
-			   void *into)
+void load_tier_names(struct loader *loader, json_t *value, const struct load_place *at,
+		     uint64_t *tiers)
 {
-	struct policy_rule *rule = into;
 	const json_t *item;
 	size_t i;
 
 	if (json_is_string(value) && !strcmp(json_string_value(value), "*")) {
 		size_t count = json_array_size(json_object_get(loader->root, "tiers"));
 
-		rule->tiers = count < 64 ? (UINT64_C(1) << count) - 1 : UINT64_MAX;
+		*tiers = count < 64 ? (UINT64_C(1) << count) - 1 : UINT64_MAX;
 	} else if (json_is_string(value)) {
-		add_tier(loader, value, at, rule);
+		add_tier(loader, value, at, tiers);
 	} else if (json_array_size(value) > 0) {
 		json_array_foreach(value, i, item)
 		{
 			struct load_place place = {.parent = at, .index = i};
 
-			add_tier(loader, item, &place, rule);
+			add_tier(loader, item, &place, tiers);
 		}
 	} else {
 		load_wrong_value(loader, at, value,
@@ -131,124 +129,20 @@ static void read_rule_tier(struct loader *loader, json_t *value, const struct lo
 	}
 }
 
-static void add_condition(struct policy_rule *rule, enum policy_condition_kind kind,
-			  int64_t at_least)
-{
-	rule->conditions[rule->n_conditions++] =
-		(struct policy_condition){.kind = kind, .at_least = at_least};
-}
-
-static void read_attempts(struct loader *loader, json_t *value, const struct load_place *at,
-			  void *into)
-{
-	/* sendmail's N is an int, ours 32 bits: what is larger never comes true. */
-	if (json_is_integer(value) && json_integer_value(value) >= 1 &&
-	    json_integer_value(value) <= UINT32_MAX)
-		add_condition(into, POLICY_ATTEMPTS, json_integer_value(value));
-	else
-		load_wrong_value(loader, at, value,
-				 "expected a whole number of attempts, 1 or more, such as 3");
-}
-
-static void read_age(struct loader *loader, json_t *value, const struct load_place *at, void *into)
-{
-	int64_t age;
-
-	if (load_duration(loader, value, at, 0,
-			  "expected an age such as \"6d\", \"5h48m\" or \"90s\", or whole seconds "
-			  "such as 90",
-			  &age))
-		add_condition(into, POLICY_AGE, age);
-}
-
-static void read_always(struct loader *loader, json_t *value, const struct load_place *at,
-			void *into)
-{
-	if (load_true(loader, value, at, "expected true, or the key left out"))
-		add_condition(into, POLICY_ALWAYS, 0);
-}
-
-static const struct load_field when_fields[] = {
-	{"attempts", read_attempts, NULL},
-	{"age", read_age, NULL},
-	{"always", read_always, NULL},
-	{0},
-};
-
-static void read_when(struct loader *loader, json_t *value, const struct load_place *at, void *into)
+static void read_rule_tier(struct loader *loader, json_t *value, const struct load_place *at,
+			   void *into)
 {
 	struct policy_rule *rule = into;
 
-	if (!load_is_object(loader, value, at, "expected conditions, such as {\"attempts\": 3}"))
-		return;
-	if (load_is_empty(value)) {
-		load_wrong(loader, at, "no condition",
-			   "expected at least one of \"attempts\", \"age\"; for every message "
-			   "write {\"always\": true}");
-		return;
-	}
-	rule->conditions = load_kept(loader, pool_array(loader->pool, json_object_size(value),
-							sizeof(*rule->conditions)));
-	if (rule->conditions)
-		load_object(loader, value, at, when_fields, rule);
-}
-
-static void read_move(struct loader *loader, json_t *value, const struct load_place *at, void *into)
-{
-	const char *name =
-		load_string(loader, value, at, "expected the name of the tier to move to");
-	struct policy_rule *rule = into;
-	int target = name ? find_tier(loader, name, at) : -1;
-
-	if (target < 0)
-		return;
-	rule->action = POLICY_MOVE;
-	rule->target = (unsigned)target;
-}
-
-static void read_delete(struct loader *loader, json_t *value, const struct load_place *at,
-			void *into)
-{
-	const json_t *allowed = json_object_get(loader->root, "allow_delete");
-	struct policy_rule *rule = into;
-
-	if (!load_true(loader, value, at, "expected true, or another action such as \"move\""))
-		return;
-	/* Where allow_delete is there and no boolean, its own finding says so. */
-	if (!allowed || json_is_false(allowed))
-		load_wrong(loader, at, "\"delete\" without \"allow_delete\"",
-			   "%s \"allow_delete\": true at the top level, if messages may be deleted "
-			   "for good",
-			   allowed ? "set" : "add");
-	rule->action = POLICY_DELETE;
-}
-
-static const struct load_field then_fields[] = {
-	{"move", read_move, NULL},
-	{"delete", read_delete, NULL},
-	{0},
-};
-
-static void read_then(struct loader *loader, json_t *value, const struct load_place *at, void *into)
-{
-	static const char expected[] = "expected exactly one of \"move\", \"delete\"";
-
-	if (!load_is_object(loader, value, at,
-			    "expected an action, such as {\"move\": \"MIDQUEUE\"}"))
-		return;
-	if (load_is_empty(value))
-		load_wrong(loader, at, "no action", "%s", expected);
-	load_object(loader, value, at, then_fields, into);
-	if (json_object_get(value, "move") && json_object_get(value, "delete"))
-		load_wrong(loader, at, "two actions", "%s", expected);
+	load_tier_names(loader, value, at, &rule->tiers);
 }
 
 static const struct load_field rule_fields[] = {
 	{"name", read_rule_name, NULL},
 	{"tier", read_rule_tier,
 	 "say which tiers the rule is for: a name, a list of names, or \"*\""},
-	{"when", read_when, "say when the rule acts, such as {\"attempts\": 3}"},
-	{"then", read_then, "say what the rule does, such as {\"move\": \"MIDQUEUE\"}"},
+	{"when", load_when, "say when the rule acts, such as {\"attempts\": 3}"},
+	{"then", load_then, "say what the rule does, such as {\"move\": \"MIDQUEUE\"}"},
 	{0},
 };
 
@@ -263,7 +157,7 @@ static void check_target(struct loader *loader, json_t *value, const struct load
 		json_string_value(json_object_get(json_object_get(value, "then"), "move"));
 	struct text found = {0};
 
-	if (rule->action != POLICY_MOVE || rule->target >= POLICY_MAX_TIERS ||
+	if (!rule->decides || rule->action != POLICY_MOVE || rule->target >= POLICY_MAX_TIERS ||
 	    !(rule->tiers >> rule->target & 1))
 		return;
 	text_add(&found, "the rule moves %s's messages to their own tier", target);
@@ -277,6 +171,24 @@ static void check_target(struct loader *loader, json_t *value, const struct load
 			   at->index, target);
 	else
 		load_wrong(loader, &move, found.bytes, "move to another tier");
+}
+
+/* A message remembers in one word the tiers that it has been in, from the lowest bit, and the rules
+ * that have told of it, from the highest. */
+static void give_mark(struct loader *loader, struct policy_rule *rule, const struct load_place *at)
+{
+	size_t tiers = json_array_size(json_object_get(loader->root, "tiers"));
+	uint64_t marks = loader->policy->marks;
+
+	if (rule->decides || (!rule->notify && !rule->program))
+		return;
+	rule->mark = marks ? (marks & -marks) >> 1 : UINT64_C(1) << 63;
+	if (tiers > 63 || rule->mark < UINT64_C(1) << tiers) {
+		load_wrong(loader, at, "too many rules that only notify or run",
+			   "expected at most 64 tiers and such rules together");
+		return;
+	}
+	loader->policy->marks |= rule->mark;
 }
 
 void load_rules(struct loader *loader, json_t *value, const struct load_place *at, void *into)
@@ -305,5 +217,6 @@ void load_rules(struct loader *loader, json_t *value, const struct load_place *a
 			default_rule_name(loader, rule, &place);
 		load_object(loader, item, &place, rule_fields, rule);
 		check_target(loader, item, &place, rule);
+		give_mark(loader, rule, &place);
 	}
 }

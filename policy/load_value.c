@@ -15,15 +15,24 @@
 
 /* ---- findings ---- */
 
-/* RFC 6901. The keys on the way are the language's own, since what is unknown is never entered:
- * none holds "~" or "/", so there is nothing to escape. */
+/* RFC 6901. Keys on the way are the language's own, but for the names of headers. */
+static void add_key(struct text *text, const char *key)
+{
+	text_add(text, "/");
+	for (; *key; key++)
+		if (*key == '~' || *key == '/')
+			text_add(text, "%s", *key == '~' ? "~0" : "~1");
+		else
+			text_add(text, "%c", *key);
+}
+
 static void add_pointer(struct text *text, const struct load_place *at)
 {
 	if (!at->parent)
 		return;
 	add_pointer(text, at->parent);
 	if (at->key)
-		text_add(text, "/%s", at->key);
+		add_key(text, at->key);
 	else
 		text_add(text, "/%zu", at->index);
 }
@@ -34,10 +43,9 @@ void load_find(struct loader *loader, enum problem_kind kind, const struct load_
 	struct text pointer = {0};
 
 	add_pointer(&pointer, at);
-	if (!pointer.length)
-		text_add(&pointer, "the top level");
-	problems_add(loader->problems, kind, "%s: %s at %s: %s", loader->path, found, pointer.bytes,
-		     expected);
+	problems_add_at(loader->problems, kind, &(struct problem_place){.pointer = pointer.bytes},
+			"%s: %s at %s: %s", loader->path, found,
+			pointer.length ? pointer.bytes : "the top level", expected);
 }
 
 bool load_enough(const struct loader *loader)
@@ -232,7 +240,7 @@ bool load_true(struct loader *loader, const json_t *value, const struct load_pla
 }
 
 bool load_duration(struct loader *loader, const json_t *value, const struct load_place *at,
-		   int64_t least, const char *expected, int64_t *ret)
+		   int64_t least, int64_t most, const char *expected, int64_t *ret)
 {
 	int64_t seconds = -1;
 
@@ -241,9 +249,9 @@ bool load_duration(struct loader *loader, const json_t *value, const struct load
 	else if (json_is_string(value) &&
 		 units_parse_duration(json_string_value(value), &seconds) == -ERANGE)
 		seconds = UNITS_DURATION_MAX + 1;
-	if (seconds > UNITS_DURATION_MAX)
+	if (seconds > UNITS_DURATION_MAX && most == UNITS_DURATION_MAX)
 		expected = "expected at most 10,000 years (315360000000 seconds)";
-	if (seconds >= least && seconds <= UNITS_DURATION_MAX) {
+	if (seconds >= least && seconds <= most) {
 		*ret = seconds;
 		return true;
 	}

@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "memory.h"
 
@@ -33,6 +34,14 @@ __attribute__((format(printf, 1, 0))) static char *format_text(const char *forma
 	return text;
 }
 
+static char *copy(const char *string)
+{
+	size_t size = strlen(string) + 1;
+	char *memory = memory_resize(NULL, size);
+
+	return memory ? memcpy(memory, string, size) : NULL;
+}
+
 /* The list has room for the next power of two, so it grows when its count is one (or 0). */
 static bool make_room(struct problems *problems)
 {
@@ -48,7 +57,39 @@ static bool make_room(struct problems *problems)
 	return true;
 }
 
+/* Takes over the text. */
+static void enter(struct problems *problems, enum problem_kind kind,
+		  const struct problem_place *place, char *text)
+{
+	struct problem problem = {
+		.kind = kind, .text = text, .line = place->line, .column = place->column};
+
+	if (place->pointer)
+		problem.pointer = copy(place->pointer);
+	if (!text || (place->pointer && !problem.pointer) || !make_room(problems)) {
+		free(text);
+		free(problem.pointer);
+		problems->incomplete = true;
+		return;
+	}
+	flatten(text);
+	problems->list[problems->count++] = problem;
+}
+
 void problems_add(struct problems *problems, enum problem_kind kind, const char *format, ...)
+{
+	const struct problem_place nowhere = {0};
+	va_list arguments;
+	char *text;
+
+	va_start(arguments, format);
+	text = format_text(format, arguments);
+	va_end(arguments);
+	enter(problems, kind, &nowhere, text);
+}
+
+void problems_add_at(struct problems *problems, enum problem_kind kind,
+		     const struct problem_place *place, const char *format, ...)
 {
 	va_list arguments;
 	char *text;
@@ -56,13 +97,7 @@ void problems_add(struct problems *problems, enum problem_kind kind, const char 
 	va_start(arguments, format);
 	text = format_text(format, arguments);
 	va_end(arguments);
-	if (!text || !make_room(problems)) {
-		free(text);
-		problems->incomplete = true;
-		return;
-	}
-	flatten(text);
-	problems->list[problems->count++] = (struct problem){.kind = kind, .text = text};
+	enter(problems, kind, place, text);
 }
 
 static bool holds_kind(const struct problems *problems, enum problem_kind kind)
@@ -90,8 +125,10 @@ int problems_exit_code(const struct problems *problems)
 
 void problems_free(struct problems *problems)
 {
-	for (size_t i = 0; i < problems->count; i++)
+	for (size_t i = 0; i < problems->count; i++) {
 		free(problems->list[i].text);
+		free(problems->list[i].pointer);
+	}
 	free(problems->list);
 	*problems = (struct problems){0};
 }

@@ -62,8 +62,9 @@ __attribute__((format(printf, 3, 0))) static void report(const struct syntax *sy
 
 	text_vadd(&reason, format, arguments);
 	locate(syntax->text, offset, &line, &column);
-	problems_add(syntax->problems, PROBLEM_INVALID, "%s:%zu:%zu: %s", syntax->path, line,
-		     column, reason.bytes);
+	problems_add_at(syntax->problems, PROBLEM_INVALID,
+			&(struct problem_place){.line = line, .column = column}, "%s:%zu:%zu: %s",
+			syntax->path, line, column, reason.bytes);
 }
 
 void syntax_report(const struct syntax *syntax, size_t offset, const char *format, ...)

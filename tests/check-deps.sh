@@ -12,16 +12,19 @@ complain() {
 
 # Layers from the lowest to the highest. A file belongs to the layer that names it; its headers too.
 layers="
-units xalloc clock json_line memory
-problem text pool paths suggest syntax file load_value load_tiers load_rules load_events duplicates match decide policy load
-log qfile trouble
-table claim control lock sink sink_stdout sink_file
+units xalloc clock json_line memory moment columns
+problem text pool paths wildcard pattern suggest syntax file load_value load_tiers load_pattern load_when load_then load_rules load_digest load_events duplicates match describe compare decide cases prove policy load
+log qfile qtext trouble sendmail_cf shell qctrl qctrl_pattern
+qctrl_policy qctrl_policy_parts qctrl_when qctrl_comment
+table domains claim control lock program sink sink_stdout sink_file locked
 spool scan notify worker
-mover mover_copy recover
+survey forecast
+mover mover_copy recover inspect
 events
-engine engine_parts engine_message engine_report engine_tiers engine_carry engine_limit
-supervisor loop
-command cmd_run cmd_check cmd_move
+replay replay_lives replay_judge replay_read
+engine engine_parts engine_message engine_report engine_tiers engine_carry engine_limit engine_facts engine_domains engine_program
+supervisor loop explain explain_text explain_json
+command cmd_run cmd_check cmd_explain cmd_plan cmd_replay cmd_move cmd_import_qctrl
 main
 "
 
@@ -72,7 +75,11 @@ only '\bunlink\(' unlink watcher/claim.c
 only '\bopen(at)?\([^;]*O_(WRONLY|RDWR|CREAT|TRUNC)' 'opening for writing' \
 	watcher/claim.c watcher/mover_copy.c watcher/sink_file.c watcher/sink_stdout.c
 only '\bjson_(t|load|object|array|is|string_value|integer|delete|error_t)|jansson\.h' jansson \
-	policy/load.h policy/load.c policy/load_value.c policy/load_tiers.c policy/load_rules.c policy/load_events.c
+	policy/load.h policy/load.c policy/load_value.c policy/load_tiers.c policy/load_rules.c policy/load_events.c \
+	policy/load_pattern.c policy/load_when.c policy/load_then.c policy/load_digest.c \
+	watcher/qctrl_policy_parts.h watcher/qctrl_policy.c watcher/qctrl_when.c watcher/qctrl_comment.c \
+	watcher/cmd_plan.c watcher/cmd_replay.c watcher/replay_read.c
+only '\bpcre2_|pcre2\.h' PCRE2 policy/pattern.c
 
 [ "$bad" -eq 0 ] && echo "check-deps: all modules keep to their layer"
 exit "$bad"

@@ -1,22 +1,36 @@
 /* cmd_check.c - qfwatch check: is a policy right, and if not, what is wrong with it. */
 #include "qfwatch/command.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <glob.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "qfwatch/json_line.h"
 #include "qfwatch/policy.h"
+#include "qfwatch/prove.h"
+#include "qfwatch/sendmail_cf.h"
+#include "qfwatch/xalloc.h"
 
-static const char usage[] = "usage: qfwatch check [-c FILE]\n"
-			    "\n"
-			    "Tells everything that is wrong with a policy, each with its place and "
-			    "a remedy. Exit code 0: nothing.\n"
-			    "What is wrong goes to stderr.\n"
-			    "\n"
-			    "  -c, --config FILE  the policy (default " COMMAND_DEFAULT_POLICY ")\n"
-			    "  -h, --help         this text\n";
+static const char usage[] =
+	"usage: qfwatch check [-c FILE] [--sendmail-cf FILE] [--json]\n"
+	"\n"
+	"Tells everything that is wrong with a policy, each with its place and a remedy; and notes "
+	"what may not be\n"
+	"meant: rules that never act, tiers that nothing leaves or enters, moves that can circle. "
+	"Exit code 0: nothing\n"
+	"but notes. What is found goes to stderr.\n"
+	"\n"
+	"  -c, --config FILE   the policy (default " COMMAND_DEFAULT_POLICY ")\n"
+	"  --sendmail-cf FILE  compare it with when sendmail returns messages (default: what "
+	"follows "
+	"-C in the policy's\n"
+	"                      \"sendmail\")\n"
+	"  --json              everything on stdout, as one JSON object\n"
+	"  -h, --help          this text\n";
 
 static bool is_directory(const char *path)
 {
@@ -43,51 +57,212 @@ static void note_directories(const struct policy *policy, const char *path,
 					any |= is_directory(matches.gl_pathv[k]);
 			globfree(&matches);
 		}
-		if (!any)
-			problems_add(problems, PROBLEM_NOTE,
-				     "%s: note: no directory \"%s\" at /tiers/%zu/directory on "
-				     "this machine: run would refuse to start here",
-				     path, tier->directory, i);
+		if (!any) {
+			char pointer[64];
+
+			snprintf(pointer, sizeof(pointer), "/tiers/%zu/directory", i);
+			problems_add_at(problems, PROBLEM_NOTE,
+					&(struct problem_place){.pointer = pointer},
+					"%s: note: no directory \"%s\" at %s on this machine: run "
+					"would refuse to start here",
+					path, tier->directory, pointer);
+		}
 	}
+}
+
+/* ---- sendmail's own file ---- */
+
+/* The file that the policy calls sendmail with, or NULL. */
+static const char *find_cf(const struct policy *policy)
+{
+	for (char **argument = policy->sendmail + 1; argument[-1] && *argument; argument++) {
+		if (strcmp(*argument, "-C") == 0)
+			return argument[1];
+		if (strncmp(*argument, "-C", 2) == 0)
+			return *argument + 2;
+	}
+	return NULL;
+}
+
+/* One that the policy names may stand on another machine; one that the operator names must be
+ * here. */
+static void report_cf(const char *file, int error, bool asked, const char *path,
+		      struct problems *problems)
+{
+	if (asked)
+		problems_add(problems, error == ENOENT ? PROBLEM_INVALID : PROBLEM_REFUSED,
+			     "%s: %s: --sendmail-cf names the file to compare the policy with",
+			     file, strerror(error));
+	else
+		problems_add_at(problems, PROBLEM_NOTE,
+				&(struct problem_place){.pointer = "/sendmail"},
+				"%s: %s cannot be read at /sendmail: %s: the policy is not "
+				"compared with it",
+				path, file, strerror(error));
+}
+
+static void prove(const struct policy *policy, const char *path, const char *file,
+		  struct problems *problems)
+{
+	struct prove_sendmail sendmail = {.file = file ? file : find_cf(policy)};
+	struct sendmail_cf cf;
+	int r;
+
+	if (!sendmail.file) {
+		policy_prove(policy, path, NULL, problems);
+		return;
+	}
+	r = sendmail_cf_read(sendmail.file, &cf);
+	if (r < 0) {
+		report_cf(sendmail.file, -r, file != NULL, path, problems);
+		policy_prove(policy, path, NULL, problems);
+		return;
+	}
+	sendmail.return_first = INT64_MAX;
+	for (int i = 0; i < SENDMAIL_CF_KINDS; i++) {
+		if (cf.queue_return[i] < sendmail.return_first)
+			sendmail.return_first = cf.queue_return[i];
+		if (cf.queue_return[i] > sendmail.return_last)
+			sendmail.return_last = cf.queue_return[i];
+	}
+	sendmail.min_queue_age = cf.min_queue_age;
+	sendmail.max_queue_age = cf.max_queue_age;
+	sendmail.queue_directory = *cf.queue_directory ? cf.queue_directory : NULL;
+	policy_prove(policy, path, &sendmail, problems);
+}
+
+/* ---- what is found ---- */
+
+/* Findings quote what the operator wrote: any bytes. */
+static void print_string(const char *text)
+{
+	size_t length = strlen(text);
+	struct json_line line = {.size = 6 * length + 2};
+
+	line.buffer = xcalloc(1, line.size);
+	json_line_string(&line, text, length, line.size);
+	fwrite(line.buffer, 1, line.length, stdout);
+	free(line.buffer);
+}
+
+static void print_finding(const struct problem *problem)
+{
+	static const char *const kinds[] = {
+		[PROBLEM_NOTE] = "note",
+		[PROBLEM_INVALID] = "invalid",
+		[PROBLEM_REFUSED] = "refused",
+	};
+
+	printf("{\"kind\":\"%s\"", kinds[problem->kind]);
+	if (problem->pointer) {
+		fputs(",\"pointer\":", stdout);
+		print_string(problem->pointer);
+	}
+	if (problem->line)
+		printf(",\"line\":%zu,\"column\":%zu", problem->line, problem->column);
+	fputs(",\"text\":", stdout);
+	print_string(problem->text);
+	putchar('}');
+}
+
+static void print_json(const char *path, const struct policy *policy,
+		       const struct problems *problems)
+{
+	fputs("{\"policy\":", stdout);
+	print_string(path);
+	if (policy)
+		printf(",\"valid\":true,\"tiers\":%zu,\"rules\":%zu", policy->n_tiers,
+		       policy->n_rules);
+	else
+		fputs(",\"valid\":false,\"tiers\":null,\"rules\":null", stdout);
+	fputs(",\"findings\":[", stdout);
+	for (size_t i = 0; i < problems->count; i++) {
+		if (i)
+			putchar(',');
+		print_finding(&problems->list[i]);
+	}
+	puts("]}");
+}
+
+static void print_text(const char *path, const struct policy *policy,
+		       const struct problems *problems)
+{
+	for (size_t i = 0; i < problems->count; i++)
+		fprintf(stderr, "%s\n", problems->list[i].text);
+	if (policy)
+		printf("%s: the policy is right: %zu tiers, %zu rules\n", path, policy->n_tiers,
+		       policy->n_rules);
+}
+
+/* ---- the command ---- */
+
+struct request {
+	const char *path;
+	const char *sendmail_cf; /* NULL: what the policy says */
+	bool json;
+};
+
+enum { OPTION_SENDMAIL_CF = 256, OPTION_JSON };
+
+/* Returns true, or false with the exit code. */
+static bool read_arguments(int argc, char **argv, struct request *request, int *ret_code)
+{
+	static const struct option options[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"sendmail-cf", required_argument, NULL, OPTION_SENDMAIL_CF},
+		{"json", no_argument, NULL, OPTION_JSON},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	int c;
+
+	*ret_code = EXIT_USAGE;
+	while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1)
+		switch (c) {
+		case 'c':
+			request->path = optarg;
+			break;
+		case OPTION_SENDMAIL_CF:
+			request->sendmail_cf = optarg;
+			break;
+		case OPTION_JSON:
+			request->json = true;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			*ret_code = EXIT_DONE;
+			return false;
+		default:
+			fputs(usage, stderr);
+			return false;
+		}
+	if (optind == argc)
+		return true;
+	fprintf(stderr, "qfwatch check: unexpected argument \"%s\": name the policy with -c\n%s",
+		argv[optind], usage);
+	return false;
 }
 
 int cmd_check(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {0}};
-	const char *path = COMMAND_DEFAULT_POLICY;
+	struct request request = {.path = COMMAND_DEFAULT_POLICY};
 	struct problems problems = {0};
 	struct policy *policy = NULL;
-	int c, code;
+	int code;
 
-	while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1)
-		switch (c) {
-		case 'c':
-			path = optarg;
-			break;
-		case 'h':
-			fputs(usage, stdout);
-			return EXIT_DONE;
-		default:
-			fputs(usage, stderr);
-			return EXIT_USAGE;
-		}
-	if (optind < argc) {
-		fprintf(stderr,
-			"qfwatch check: unexpected argument \"%s\": name the policy with -c\n%s",
-			argv[optind], usage);
-		return EXIT_USAGE;
+	if (!read_arguments(argc, argv, &request, &code))
+		return code;
+	if (policy_load(request.path, &problems, &policy) == 0) {
+		prove(policy, request.path, request.sendmail_cf, &problems);
+		note_directories(policy, request.path, &problems);
 	}
-	if (policy_load(path, &problems, &policy) == 0)
-		note_directories(policy, path, &problems);
-	for (size_t i = 0; i < problems.count; i++)
-		fprintf(stderr, "%s\n", problems.list[i].text);
 	code = problems_exit_code(&problems);
-	if (policy)
-		printf("%s: the policy is right: %zu tiers, %zu rules\n", path, policy->n_tiers,
-		       policy->n_rules);
-	else if (code == 0)
+	if (!policy && code == 0)
 		code = EXIT_REFUSED;
+	if (request.json)
+		print_json(request.path, policy, &problems);
+	else
+		print_text(request.path, policy, &problems);
 	policy_free(policy);
 	problems_free(&problems);
 	return code;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 static enum trouble judge_type(mode_t mode)
@@ -108,6 +109,56 @@ enum trouble control_read(int directory, const char *name, char *buffer, struct 
 	return trouble;
 }
 
+/* Reads up to `size` bytes from the start; less only at the file's end. */
+static ssize_t read_again(int fd, char *bytes, size_t size)
+{
+	size_t used = 0;
+	int interrupts = 0;
+
+	while (used < size) {
+		ssize_t n = pread(fd, bytes + used, size - used, (off_t)used);
+
+		if (n < 0 && errno == EINTR && ++interrupts <= 100)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		used += (size_t)n;
+	}
+	return (ssize_t)used;
+}
+
+int control_text(const struct control *control, const char *buffer, char **ret_owned,
+		 const char **ret_bytes, size_t *ret_length)
+{
+	size_t size = (size_t)control->stat.st_size;
+	char *bytes;
+	ssize_t n;
+
+	if (control->head == size) {
+		*ret_owned = NULL;
+		*ret_bytes = buffer;
+		*ret_length = size;
+		return 0;
+	}
+	if (size > QFILE_MAX_BYTES)
+		return -EFBIG;
+	/* One byte more than there should be: it has grown when that comes, too. */
+	bytes = malloc(size + 1);
+	if (!bytes)
+		return -ENOMEM;
+	n = read_again(control->fd, bytes, size + 1);
+	if (n < 0 || (size_t)n != size) {
+		free(bytes);
+		return n < 0 ? (int)n : -ESTALE;
+	}
+	*ret_owned = bytes;
+	*ret_bytes = bytes;
+	*ret_length = size;
+	return 0;
+}
+
 void control_close(struct control *control)
 {
 	if (control->fd >= 0)
@@ -122,5 +173,6 @@ uint64_t control_print(const struct stat *stat)
 	h = (h ^ (h >> 29) ^ (uint64_t)stat->st_size) * 0xbf58476d1ce4e5b9u;
 	h = (h ^ (h >> 32) ^ (uint64_t)stat->st_mtim.tv_sec) * 0x94d049bb133111ebu;
 	h = (h ^ (h >> 29) ^ (uint64_t)stat->st_mtim.tv_nsec) * 0x9e3779b97f4a7c15u;
-	return h ^ (h >> 32) ? h ^ (h >> 32) : 1;
+	h = (h ^ (h >> 32)) & ((UINT64_C(1) << CONTROL_PRINT_BITS) - 1);
+	return h ? h : 1;
 }

@@ -33,6 +33,7 @@ struct engine *engine_new(struct events *events, enum engine_mode mode, bool dry
 	engine->access = dry_run ? SPOOL_READ : SPOOL_CLAIM;
 	engine->table = table_new();
 	engine->reconcile_at = engine->poll_at = engine->lost_at = INT64_MAX;
+	engine->levels_at = INT64_MAX;
 	return engine;
 }
 
@@ -45,6 +46,9 @@ void engine_free(struct engine *engine)
 	if (engine->watching)
 		notify_close();
 	table_free(engine->table);
+	qtext_free(engine->qtext);
+	engine_domains_free(engine);
+	free(engine->level_tiers);
 	spool_free(&engine->spool);
 	policy_free(engine->policy);
 	free(engine->policy_names[0]);
@@ -87,25 +91,41 @@ static bool is_echo(struct engine *engine, struct message *message,
 	       control_print(&stat) == message->print;
 }
 
+/* Quarantined messages are none of ours as long as no rule asks for them. */
+static bool is_message(const struct engine *engine, const char *name, const char **ret_id,
+		       size_t *ret_length, bool *ret_held)
+{
+	return spool_control_id(name, ret_id, ret_length, ret_held) &&
+	       (!*ret_held || engine->policy->quarantined);
+}
+
+static void learn(struct engine *engine, uint16_t directory, const char *id, size_t length,
+		  bool held)
+{
+	table_get(engine->table, engine_learn(engine, directory, id, length))->held = held;
+}
+
 static void name_changed(struct engine *engine, const struct notify_event *event)
 {
 	const char *id;
 	size_t length;
+	bool held;
 	struct message *message;
 	msgref ref;
 
-	if (!spool_queue_id(event->name, &id, &length))
+	if (!is_message(engine, event->name, &id, &length, &held))
 		return;
 	ref = table_find(engine->table, (uint16_t)event->owner, id, length);
 	if (!ref) {
 		/* One that a worker is about to hand over is told of when it is done. */
 		if (!engine_is_carried(engine, (uint16_t)event->owner, id, length))
-			engine_learn(engine, (uint16_t)event->owner, id, length);
+			learn(engine, (uint16_t)event->owner, id, length, held);
 		return;
 	}
 	message = table_get(engine->table, ref);
-	if (message->state == MESSAGE_MOVING || is_echo(engine, message, event))
+	if (engine_is_away(message) || is_echo(engine, message, event))
 		return;
+	message->held = held;
 	/* Probably released: should somebody hold it still, the short retries begin anew. */
 	if (message->state == MESSAGE_BUSY || message->state == MESSAGE_WRITING)
 		message->tries = 0;
@@ -117,18 +137,26 @@ static void name_removed(struct engine *engine, const struct notify_event *event
 	const struct qdir *dir = &engine->spool.dirs[event->owner];
 	const char *id;
 	size_t length;
+	bool held;
 	struct stat stat;
 	msgref ref;
 
-	if (!spool_queue_id(event->name, &id, &length))
+	if (!is_message(engine, event->name, &id, &length, &held))
 		return;
 	ref = table_find(engine->table, (uint16_t)event->owner, id, length);
-	if (!ref || table_get(engine->table, ref)->state == MESSAGE_MOVING)
+	if (!ref || engine_is_away(table_get(engine->table, ref)))
 		return;
-	if (fstatat(dir->qf, event->name, &stat, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
-		engine_depart(engine, ref, NULL);
-	else
+	if (fstatat(dir->qf, event->name, &stat, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT) {
 		table_push_ready(engine->table, ref);
+		return;
+	}
+	if (engine_has_other_name(engine, table_get(engine->table, ref))) {
+		table_push_ready(engine->table, ref);
+		return;
+	}
+	if (!event->moved && engine->policy->n_windows)
+		engine_note_departure(engine, table_get(engine->table, ref));
+	engine_depart(engine, ref, NULL);
 }
 
 /* A flat queue directory that gets a folder qf/, df/ or xf/ is laid out anew, for sendmail as for
@@ -295,11 +323,12 @@ static void take_name(void *context, const char *name)
 	const struct qdir *dir = &engine->spool.dirs[directory];
 	const char *id;
 	size_t length;
+	bool held;
 	struct message *message;
 	struct stat stat;
 	msgref ref;
 
-	if (!spool_queue_id(name, &id, &length)) {
+	if (!is_message(engine, name, &id, &length, &held)) {
 		struct recovery recovery;
 
 		if (engine->dry_run || strncmp(name, SPOOL_HIDDEN, strlen(SPOOL_HIDDEN)) != 0)
@@ -313,7 +342,7 @@ static void take_name(void *context, const char *name)
 	ref = table_find(engine->table, directory, id, length);
 	if (!ref) {
 		if (!engine_is_carried(engine, directory, id, length))
-			engine_learn(engine, directory, id, length);
+			learn(engine, directory, id, length, held);
 		return;
 	}
 	message = table_get(engine->table, ref);
@@ -408,11 +437,12 @@ static void sweep_one(struct engine *engine, msgref ref)
 		return;
 	message->flags = (uint8_t)((message->flags & ~MESSAGE_SEEN) | engine->seen);
 	if (!engine->round_dirs[message->directory] || dir->state != QDIR_ACTIVE ||
-	    message->state == MESSAGE_MOVING)
+	    engine_is_away(message))
 		return;
 	/* readdir does not promise names that come or go meanwhile: only the name itself tells. */
-	spool_name(name, "qf", table_id(message), message->id_length);
-	if (fstatat(dir->qf, name, &stat, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+	engine_control_name(message, name);
+	if (fstatat(dir->qf, name, &stat, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT &&
+	    !engine_has_other_name(engine, message))
 		engine_depart(engine, ref, NULL);
 	else
 		table_push_ready(engine->table, ref);
@@ -528,32 +558,40 @@ bool engine_turn(struct engine *engine, int64_t now)
 	engine->now = now;
 	more = drain(engine);
 	more |= engine_finish_carries(engine);
+	more |= engine_finish_programs(engine);
 	regular_work(engine);
 	more |= expire(engine);
 	attend_some(engine);
+	engine_settle_departures(engine);
+	engine_watch_levels(engine);
 	/* Background work only goes on while nobody waits. */
 	if (!table_has_ready(engine->table)) {
 		more |= redecide_some(engine);
+		more |= engine_recall_some(engine, TURN_MEMORY);
 		more |= step_round(engine);
 	}
 	return more || table_has_ready(engine->table);
 }
 
-int engine_worker_fd(const struct engine *engine)
+int engine_worker_fd(const struct engine *engine, unsigned which)
 {
-	return engine->worker ? worker_fd(engine->worker) : -1;
+	const struct worker *worker = which ? engine->programs : engine->worker;
+
+	return worker ? worker_fd(worker) : -1;
 }
 
 bool engine_is_waiting(const struct engine *engine)
 {
-	return engine->n_carries > 0;
+	return engine->n_carries > 0 || engine->n_jobs > 0;
 }
 
 int64_t engine_deadline(const struct engine *engine)
 {
-	int64_t earliest;
+	int64_t earliest, domains = engine_domains_deadline(engine);
 
 	table_earliest(engine->table, &earliest);
+	if (domains < earliest)
+		earliest = domains;
 	if (engine->reconcile_at < earliest)
 		earliest = engine->reconcile_at;
 	if (engine->poll_at < earliest)

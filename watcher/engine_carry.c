@@ -154,11 +154,7 @@ int engine_carry(struct engine *engine, msgref ref, uint16_t to, struct control 
 	carry->qf = control->fd;
 	control->fd = -1;
 	carry->started = clock_monotonic();
-	carry->report = *report;
-	/* The domains point into the report itself. */
-	for (size_t i = 0; i < report->n_domains; i++)
-		carry->report.domains[i] =
-			carry->report.names + (report->domains[i] - report->names);
+	engine_copy_report(&carry->report, report);
 	snprintf(carry->from_name, sizeof carry->from_name, "%s",
 		 engine_tier_name(engine, message->directory));
 	snprintf(carry->to_name, sizeof carry->to_name, "%s", engine_tier_name(engine, to));
@@ -227,6 +223,7 @@ static void finish_forgotten(struct engine *engine, const struct carry *carry)
 
 static void finish(struct engine *engine, struct carry *carry)
 {
+	const struct policy_rule *rule;
 	struct message *message;
 	struct policy_decision decision;
 
@@ -253,10 +250,15 @@ static void finish(struct engine *engine, struct carry *carry)
 			    (int)carry->length, carry->id, carry->to_name, carry->from_name);
 	engine_report_move(engine, message, carry->from_name, carry->to_name, &carry->report,
 			   clock_monotonic() - carry->started);
-	if (carry->to_left)
+	if (carry->to_left) {
 		engine_forget(engine, carry->ref);
-	else
-		engine_moved(engine, carry->ref, carry->to_directory, false);
+		return;
+	}
+	engine_moved(engine, carry->ref, carry->to_directory, false);
+	/* The policy may be another one by now. */
+	rule = policy_find_rule(engine->policy, carry->report.rule);
+	if (rule)
+		engine_follow_up(engine, rule, message);
 }
 
 /* There is room: those who wait for it and are next in time come now. */
@@ -310,4 +312,5 @@ void engine_stop(struct engine *engine)
 	}
 	worker_free(engine->worker);
 	engine->worker = NULL;
+	engine_stop_programs(engine);
 }

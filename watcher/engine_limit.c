@@ -20,6 +20,9 @@ static int64_t step_of(const struct engine *engine, enum policy_action action)
 
 	if (action == POLICY_MOVE)
 		return limits->moves_per_second ? CLOCK_SECOND / limits->moves_per_second : 0;
+	if (action == POLICY_BOUNCE)
+		return limits->bounces_per_minute ? 60 * CLOCK_SECOND / limits->bounces_per_minute
+						  : 0;
 	return limits->deletes_per_minute ? 60 * CLOCK_SECOND / limits->deletes_per_minute : 0;
 }
 
@@ -29,8 +32,9 @@ static void tell(struct engine *engine, struct limit *limit, enum policy_action 
 		return;
 	limit->told_at = engine->now;
 	engine_report_limit(engine,
-			    action == POLICY_MOVE ? "limits.moves_per_second"
-						  : "limits.deletes_per_minute",
+			    action == POLICY_MOVE     ? "limits.moves_per_second"
+			    : action == POLICY_BOUNCE ? "limits.bounces_per_minute"
+						      : "limits.deletes_per_minute",
 			    engine->by_state[MESSAGE_WAITING]);
 }
 
@@ -39,7 +43,9 @@ static void tell(struct engine *engine, struct limit *limit, enum policy_action 
 bool engine_may_act(struct engine *engine, msgref ref, enum policy_action action)
 {
 	struct message *message = table_get(engine->table, ref);
-	struct limit *limit = action == POLICY_MOVE ? &engine->moves : &engine->deletes;
+	struct limit *limit = action == POLICY_MOVE	? &engine->moves
+			      : action == POLICY_BOUNCE ? &engine->bounces
+							: &engine->deletes;
 	int64_t step = step_of(engine, action), longest;
 
 	if (!step)

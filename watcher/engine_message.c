@@ -32,6 +32,7 @@
 
 #define FAILED_WAIT_MAX	 (60 * CLOCK_SECOND)
 #define REFUSED_WAIT_MAX (3600 * CLOCK_SECOND)
+#define BOUNCE_WAIT_MAX	 (3600 * CLOCK_SECOND)
 
 /* How a lock is asked for again before it becomes once a second and less. The kernel tells of a
  * close just before it gives up the lock (__fput in fs/file_table.c): hence the first. */
@@ -70,6 +71,8 @@ void engine_forget(struct engine *engine, msgref ref)
 
 	if (message->state == MESSAGE_MOVING)
 		engine_carry_forget(engine, ref);
+	if (message->state == MESSAGE_BOUNCING)
+		engine_program_forget(engine, ref);
 	engine->by_state[message->state]--;
 	engine_directory(engine, message)->messages--;
 	table_remove(engine->table, ref);
@@ -85,8 +88,33 @@ void engine_depart(struct engine *engine, msgref ref, const char *reason)
 		engine->counts.departed++;
 		engine->round_departed++;
 		engine_report_message(engine, EVENT_MESSAGE_DEPARTED, message, "departed", reason);
+	} else if (engine->policy->n_windows) {
+		engine_note_unread(engine, message);
 	}
 	engine_forget(engine, ref);
+}
+
+/* Returns false when it is longer than a file name. */
+bool engine_control_name(const struct message *message, char *name)
+{
+	return spool_name(name, message->held ? "hf" : "qf", table_id(message), message->id_length);
+}
+
+/* Its control file is not there by its name: by the other one, because it was quarantined or
+ * released? Then it has that from now on. */
+bool engine_has_other_name(struct engine *engine, struct message *message)
+{
+	char name[SPOOL_NAME_MAX];
+	struct stat stat;
+
+	if (!engine->policy->quarantined && !message->held)
+		return false;
+	message->held ^= 1;
+	if (engine_control_name(message, name) &&
+	    fstatat(engine_directory(engine, message)->qf, name, &stat, AT_SYMLINK_NOFOLLOW) == 0)
+		return true;
+	message->held ^= 1;
+	return false;
 }
 
 static int64_t backoff(unsigned tries, int64_t first, int64_t longest)
@@ -230,26 +258,33 @@ static void remember(struct engine *engine, msgref ref, const struct control *co
 	struct message *message = table_get(engine->table, ref);
 	uint64_t print = control_print(&control->stat);
 	bool known = message->created != 0;
+	uint32_t attempts = control->file.attempts < TABLE_MAX_ATTEMPTS ? control->file.attempts
+									: TABLE_MAX_ATTEMPTS;
+	uint32_t before = message->attempts;
 	/* What it says counts, too: a fingerprint may stay the same through a quick rewrite. */
 	bool changed = message->print != print || message->created != control->file.created ||
-		       message->last_attempt != control->file.last_attempt ||
-		       message->attempts != control->file.attempts;
-	bool attempted = known && control->file.attempts > message->attempts;
+		       message->last_attempt != control->file.last_attempt || before != attempts;
+	bool attempted = known && attempts > before;
 	int64_t modified =
 		control->stat.st_mtim.tv_sec * CLOCK_SECOND + control->stat.st_mtim.tv_nsec / 1000;
 
 	message->flags &= (uint8_t)~MESSAGE_RACY;
 	if (modified > engine->now - RACY)
 		message->flags |= MESSAGE_RACY;
+	/* A policy may have begun to ask for domains since. */
+	if (changed || table_domain(message) == TABLE_DOMAIN_NONE)
+		engine_note_text(engine, message);
 	if (known && !changed)
 		return;
 	if (!known)
 		engine->round_found++;
-	message->print = print;
+	message->print = print & ((UINT64_C(1) << CONTROL_PRINT_BITS) - 1);
 	message->created = control->file.created;
 	message->last_attempt = control->file.last_attempt;
-	message->attempts = control->file.attempts;
-	message->visited = UINT64_C(1) << engine_directory(engine, message)->tier;
+	message->attempts = attempts & TABLE_MAX_ATTEMPTS;
+	message->quarantined = control->file.quarantined;
+	message->visited = (UINT64_C(1) << engine_directory(engine, message)->tier) |
+			   (message->visited & engine->policy->marks);
 	message->flags &= (uint8_t)~MESSAGE_TOLD;
 	/* What waits for its turn keeps it: runners rewrite a qf more often than a long line moves
 	 * on, and it would never come to its end. */
@@ -257,6 +292,9 @@ static void remember(struct engine *engine, msgref ref, const struct control *co
 		message->tries = 0;
 		engine_set_state(engine, message, MESSAGE_IDLE);
 	}
+	/* Of one that is new to us, what it had before counts once, at the time of its last
+	 * attempt. */
+	engine_note_attempts(engine, message, known ? attempts - before : attempts > 0);
 	if (!known)
 		engine_report_message(engine, EVENT_MESSAGE_TRACKED, message, "tracked", NULL);
 	if (attempted) {
@@ -279,7 +317,9 @@ static void look_at_body(struct engine *engine, struct message *message)
 				     message->id_length, &body, &error);
 	if (trouble != TROUBLE_NONE && trouble != TROUBLE_BODY_LINKS)
 		return; /* it matters when the message is due, and is told then */
-	message->size = (uint64_t)body.st_size;
+	message->size = (uint64_t)body.st_size < TABLE_MAX_SIZE
+				? (uint64_t)body.st_size & TABLE_MAX_SIZE
+				: TABLE_MAX_SIZE;
 	message->flags |= MESSAGE_SIZED;
 	if (trouble == TROUBLE_BODY_LINKS)
 		message->flags |= MESSAGE_LINKED;
@@ -337,7 +377,7 @@ void engine_decide_from_memory(struct engine *engine, msgref ref)
 	struct message *message = table_get(engine->table, ref);
 	struct policy_decision decision;
 
-	if (message->state == MESSAGE_MOVING)
+	if (engine_is_away(message))
 		return;
 	if (message->state == MESSAGE_NEW || message->state == MESSAGE_WRITING) {
 		/* Its tier was lost for a while, and with it its deadline. */
@@ -348,7 +388,8 @@ void engine_decide_from_memory(struct engine *engine, msgref ref)
 	/* Nothing is known of what was refused for its qf; what was refused or failed as due is
 	 * tried again. */
 	decision = engine_ask(engine, message);
-	if (message->state != MESSAGE_IDLE || decision.action != POLICY_STAY) {
+	if (message->state != MESSAGE_IDLE || decision.action != POLICY_STAY || decision.unknown ||
+	    decision.marks) {
 		/* Not later, as is_too_early would have it. */
 		if (message->state == MESSAGE_FAILED || message->state == MESSAGE_REFUSED)
 			table_set_deadline(engine->table, ref, INT64_MAX);
@@ -410,12 +451,17 @@ static void pretend(struct engine *engine, msgref ref, struct policy_decision de
 			engine->counts.moved++;
 			phantom.directory = spool_index(&engine->spool, to);
 			phantom.visited |= UINT64_C(1) << decision.target;
+			engine_follow_up(engine, decision.rule, &phantom);
 			decision = engine_ask(engine, &phantom);
 		}
-		if (decision.action == POLICY_DELETE) {
+		if (decision.action == POLICY_DELETE || decision.action == POLICY_BOUNCE)
 			engine_prepare_report(engine, &phantom, &decision, head, &report);
+		if (decision.action == POLICY_DELETE) {
 			engine_report_delete(engine, &phantom, &report, 0);
 			engine->counts.deleted++;
+		} else if (decision.action == POLICY_BOUNCE) {
+			engine_report_bounce(engine, &phantom, &report, NULL, 0);
+			engine->counts.bounced++;
 		}
 		message->flags |= MESSAGE_TOLD;
 	}
@@ -446,7 +492,8 @@ static void act_delete(struct engine *engine, msgref ref, const struct policy_de
 {
 	struct message *message = table_get(engine->table, ref);
 	const struct qdir *from = engine_directory(engine, message);
-	struct mover_result result = mover_delete(from, table_id(message), message->id_length);
+	struct mover_result result = (message->held ? mover_delete_held : mover_delete)(
+		from, table_id(message), message->id_length);
 	struct action_report report;
 
 	if (result.trouble) {
@@ -461,6 +508,7 @@ static void act_delete(struct engine *engine, msgref ref, const struct policy_de
 	engine->counts.deleted++;
 	engine_prepare_report(engine, message, decision, control->head, &report);
 	engine_report_delete(engine, message, &report, clock_monotonic() - started);
+	engine_follow_up(engine, decision->rule, message);
 	engine_forget(engine, ref);
 }
 
@@ -479,8 +527,8 @@ static void act_move(struct engine *engine, msgref ref, const struct policy_deci
 		fail(engine, ref, TROUBLE_TARGET_LOST, 0, NULL, decision);
 		return;
 	}
-	result = mover_move(&engine->spool.dirs[from], target, table_id(message),
-			    message->id_length);
+	result = (message->held ? mover_move_held : mover_move)(
+		&engine->spool.dirs[from], target, table_id(message), message->id_length);
 	if (result.trouble == TROUBLE_OTHER_FILE_SYSTEM) {
 		engine_prepare_report(engine, message, decision, control->head, &report);
 		result.error = -engine_carry(engine, ref, spool_index(&engine->spool, target),
@@ -502,6 +550,35 @@ static void act_move(struct engine *engine, msgref ref, const struct policy_deci
 			   engine->policy->tiers[decision->target].name, &report,
 			   clock_monotonic() - started);
 	engine_moved(engine, ref, spool_index(&engine->spool, target), true);
+	engine_follow_up(engine, decision->rule, message);
+}
+
+/* The lock is for sendmail. */
+static void act_bounce(struct engine *engine, msgref ref, const struct policy_decision *decision,
+		       const struct control *control)
+{
+	struct action_report report;
+
+	engine_prepare_report(engine, table_get(engine->table, ref), decision, control->head,
+			      &report);
+	lock_release(control->fd);
+	engine_bounce(engine, ref, decision, &report);
+}
+
+/* sendmail has ended, and the message is still there. */
+void engine_bounce_failed(struct engine *engine, msgref ref, const struct action_report *report,
+			  const char *outcome, int64_t duration)
+{
+	struct message *message = table_get(engine->table, ref);
+	bool news = is_news(message, MESSAGE_BOUNCING, EAGAIN);
+
+	if (news)
+		message->tries = 0;
+	one_more_try(message);
+	engine_set_state(engine, message, MESSAGE_FAILED);
+	try_later(engine, ref, backoff(message->tries, FAILED_WAIT_MAX, BOUNCE_WAIT_MAX), NULL);
+	if (news)
+		engine_report_bounce(engine, message, report, outcome, duration);
 }
 
 /* The qf is locked, and is what was read. */
@@ -523,6 +600,8 @@ static void act(struct engine *engine, msgref ref, const struct policy_decision 
 	}
 	if (decision->action == POLICY_DELETE)
 		act_delete(engine, ref, decision, control, started);
+	else if (decision->action == POLICY_BOUNCE)
+		act_bounce(engine, ref, decision, control);
 	else
 		act_move(engine, ref, decision, control, started);
 }
@@ -611,11 +690,14 @@ static enum trouble look(struct engine *engine, msgref ref, const char *name,
 	enum trouble trouble =
 		control_read(engine_directory(engine, message)->qf, name, engine->buffer, control);
 	struct policy_decision decision;
+	int r;
 
 	switch (trouble) {
 	case TROUBLE_NONE:
 		break;
 	case TROUBLE_GONE:
+		if (engine_has_other_name(engine, message))
+			return TROUBLE_CHANGED;
 		engine_depart(engine, ref, NULL);
 		return TROUBLE_NONE;
 	case TROUBLE_CHANGED:
@@ -633,9 +715,18 @@ static enum trouble look(struct engine *engine, msgref ref, const char *name,
 		return TROUBLE_NONE;
 	}
 	engine->buffer_cut = (off_t)control->head < control->stat.st_size;
+	r = engine_read_text(engine, message, control);
+	if (r == -ESTALE)
+		return TROUBLE_CHANGED;
+	if (r < 0) {
+		fail(engine, ref, TROUBLE_ERROR, -r, "read qf", NULL);
+		return TROUBLE_NONE;
+	}
 	remember(engine, ref, control);
 	look_at_body(engine, message);
 	decision = engine_ask(engine, message);
+	if (decision.marks)
+		engine_tell_marks(engine, ref, decision.marks);
 	if (decision.action != POLICY_STAY)
 		return try_to_act(engine, ref, &decision, control, name);
 	engine_set_state(engine, message, MESSAGE_IDLE);
@@ -651,17 +742,19 @@ void engine_attend(struct engine *engine, msgref ref)
 	enum qdir_state state = engine_directory(engine, message)->state;
 	char name[SPOOL_NAME_MAX];
 
-	if (message->state == MESSAGE_MOVING)
+	if (engine_is_away(message))
 		return; /* its worker tells */
 	if (state != QDIR_ACTIVE && state != QDIR_NEW) {
 		table_set_deadline(engine->table, ref, INT64_MAX);
 		return;
 	}
-	spool_name(name, "qf", table_id(message), message->id_length);
 	for (int tries = 0; tries < CHANGED_TRIES; tries++) {
 		struct control control;
-		enum trouble trouble = look(engine, ref, name, &control);
+		enum trouble trouble;
 
+		engine_control_name(message, name);
+		trouble = look(engine, ref, name, &control);
+		engine_drop_text(engine);
 		control_close(&control);
 		if (trouble != TROUBLE_CHANGED)
 			return;

@@ -3,8 +3,10 @@
  *   engine.c          turns: notifications, the ready list, deadlines, scan rounds
  *   engine_message.c  one message: read, decide, act
  *   engine_carry.c    messages on their way to another file system
- *   engine_limit.c    how fast rules may act
- *   engine_tiers.c    directories: taken up, lost, found, dropped; a new policy
+ *   engine_facts.c    what the policy may ask of a message
+ *   engine_domains.c  recipient domains: failed attempts, deliveries, and who is asked again for
+ * them engine_program.c  programs of rules, and sendmail to bounce engine_limit.c    how fast rules
+ * may act engine_tiers.c    directories: taken up, lost, found, dropped; a new policy
  *   engine_report.c   event records
  */
 #ifndef QFWATCH_ENGINE_PARTS_H
@@ -12,8 +14,10 @@
 
 #include "qfwatch/clock.h"
 #include "qfwatch/control.h"
+#include "qfwatch/domains.h"
 #include "qfwatch/engine.h"
 #include "qfwatch/mover.h"
+#include "qfwatch/qtext.h"
 #include "qfwatch/recover.h"
 #include "qfwatch/scan.h"
 #include "qfwatch/spool.h"
@@ -71,18 +75,41 @@ struct engine {
 	size_t n_carries;
 	uint64_t carried_bytes;
 
-	/* When the next move and the next deletion may come; see engine_limit.c. */
+	/* When the next action of each kind may come; see engine_limit.c. */
 	struct limit {
 		int64_t next;
 		int64_t told_at; /* of the last event; 0: none since the limit was last not reached
 				  */
-	} moves, deletes;
+	} moves, deletes, bounces;
+
+	/* The text of the qf that is being looked at, where the policy needs it; see
+	 * engine_facts.c.
+	 */
+	struct qtext *qtext;
+	const struct policy_text *text; /* NULL: not at hand */
+	struct policy_text text_of;
+	char *text_owned;      /* a qf larger than the buffer */
+	uint64_t *level_tiers; /* by policy.levels: the tiers that have as many messages */
+	int64_t levels_at;     /* not looked at before; INT64_MAX: not planned */
+
+	/* See engine_domains.c. */
+	struct domains *domains;
+	struct policy_history history;
+	struct recall *recall;	       /* who is to be asked again; NULL: nobody yet */
+	struct departures *departures; /* perhaps deliveries; NULL: none yet */
+
+	/* See engine_program.c. */
+	struct worker *programs; /* NULL until the first one is run */
+	struct program_job *jobs;
+	size_t n_jobs, n_bounces;
 
 	struct engine_counts counts;
 	uint64_t by_state[MESSAGE_STATES];
 	char buffer[CONTROL_BUFFER]; /* the start of the qf being looked at */
 	bool buffer_cut;	     /* and the qf goes on */
 };
+
+struct action_report;
 
 /* engine_message.c */
 
@@ -98,17 +125,59 @@ msgref engine_learn(struct engine *engine, uint16_t directory, const char *id, s
 
 void engine_settle(struct engine *engine, msgref ref, struct mover_result result,
 		   const struct policy_decision *decision);
+void engine_bounce_failed(struct engine *engine, msgref ref, const struct action_report *report,
+			  const char *outcome, int64_t duration);
 void engine_moved(struct engine *engine, msgref ref, uint16_t to, bool same_file);
 struct policy_decision engine_ask(struct engine *engine, const struct message *message);
 
+bool engine_control_name(const struct message *message, char *name);
+bool engine_has_other_name(struct engine *engine, struct message *message);
+
 /* engine_carry.c */
-struct action_report;
 int engine_carry(struct engine *engine, msgref ref, uint16_t to, struct control *control,
 		 const struct action_report *report);
 bool engine_is_carried(const struct engine *engine, uint16_t to, const char *id, size_t length);
 void engine_carry_forget(struct engine *engine, msgref ref);
 void engine_carry_leave(struct engine *engine, uint16_t directory);
 bool engine_finish_carries(struct engine *engine);
+
+/* engine_facts.c */
+int engine_read_text(struct engine *engine, const struct message *message,
+		     const struct control *control);
+void engine_drop_text(struct engine *engine);
+struct policy_message engine_policy_message(struct engine *engine, const struct message *message);
+void engine_watch_levels(struct engine *engine);
+
+/* engine_domains.c */
+void engine_domains_free(struct engine *engine);
+void engine_domains_configure(struct engine *engine);
+void engine_note_text(struct engine *engine, struct message *message);
+void engine_note_attempts(struct engine *engine, const struct message *message, unsigned attempts);
+void engine_note_unread(struct engine *engine, const struct message *message);
+void engine_note_departure(struct engine *engine, const struct message *message);
+void engine_settle_departures(struct engine *engine);
+void engine_recall_tiers(struct engine *engine, uint64_t tiers);
+bool engine_recall_some(struct engine *engine, size_t most);
+int64_t engine_domains_deadline(const struct engine *engine);
+
+/* engine_program.c */
+void engine_bounce(struct engine *engine, msgref ref, const struct policy_decision *decision,
+		   const struct action_report *report);
+void engine_run_program(struct engine *engine, const struct policy_rule *rule,
+			const struct message *message);
+void engine_tell_marks(struct engine *engine, msgref ref, uint64_t marks);
+void engine_follow_up(struct engine *engine, const struct policy_rule *rule,
+		      const struct message *message);
+void engine_program_forget(struct engine *engine, msgref ref);
+bool engine_finish_programs(struct engine *engine);
+void engine_stop_programs(struct engine *engine);
+void engine_limit_programs(struct engine *engine);
+
+/* Is the message in other hands, a worker's or a sendmail's that we started? */
+static inline bool engine_is_away(const struct message *message)
+{
+	return message->state == MESSAGE_MOVING || message->state == MESSAGE_BOUNCING;
+}
 
 /* engine_limit.c */
 bool engine_may_act(struct engine *engine, msgref ref, enum policy_action action);
@@ -127,7 +196,6 @@ int engine_verify_directory(struct engine *engine, uint16_t directory);
 /* engine_report.c */
 struct qdir *engine_directory(struct engine *engine, const struct message *message);
 const char *engine_tier_name(const struct engine *engine, uint16_t directory);
-struct policy_message engine_policy_message(struct engine *engine, const struct message *message);
 void engine_report_message(struct engine *engine, enum event_action action,
 			   const struct message *message, const char *text, const char *reason);
 void engine_report_trouble(struct engine *engine, enum event_action action,
@@ -149,6 +217,11 @@ struct action_report {
 void engine_prepare_report(struct engine *engine, const struct message *message,
 			   const struct policy_decision *decision, size_t head,
 			   struct action_report *ret);
+void engine_copy_report(struct action_report *to, const struct action_report *from);
+/* failure: what went wrong; NULL: it was returned. */
+void engine_report_bounce(struct engine *engine, const struct message *message,
+			  const struct action_report *report, const char *failure,
+			  int64_t duration);
 void engine_report_move(struct engine *engine, const struct message *message, const char *from,
 			const char *to, const struct action_report *report, int64_t duration);
 void engine_report_delete(struct engine *engine, const struct message *message,

@@ -20,17 +20,6 @@ const char *engine_tier_name(const struct engine *engine, uint16_t directory)
 	return engine->policy->tiers[engine->spool.dirs[directory].tier].name;
 }
 
-struct policy_message engine_policy_message(struct engine *engine, const struct message *message)
-{
-	return (struct policy_message){
-		.tier = engine_directory(engine, message)->tier,
-		.attempts = message->attempts,
-		.created = message->created,
-		.last_attempt = message->last_attempt,
-		.size = message->size,
-	};
-}
-
 /* The part of a record that every event about a message has. */
 static struct event about(struct engine *engine, enum event_action action,
 			  const struct message *message)
@@ -101,11 +90,19 @@ void engine_prepare_report(struct engine *engine, const struct message *message,
 	struct policy_message judged = engine_policy_message(engine, message);
 
 	snprintf(ret->rule, sizeof ret->rule, "%s", decision->rule->name);
-	policy_reason(decision->rule, &judged, engine->now / CLOCK_SECOND, ret->reason,
-		      sizeof ret->reason);
+	policy_reason(decision->rule, &judged, engine->now / CLOCK_SECOND, POLICY_SHOW_DOMAINS,
+		      ret->reason, sizeof ret->reason);
 	ret->n_domains = qfile_domains(engine->buffer, head, ret->domains, EVENT_MAX_DOMAINS,
 				       ret->names, sizeof ret->names, &ret->domains_cut);
 	ret->domains_cut |= engine->buffer_cut;
+}
+
+/* The domains point into the report itself. */
+void engine_copy_report(struct action_report *to, const struct action_report *from)
+{
+	*to = *from;
+	for (size_t i = 0; i < from->n_domains; i++)
+		to->domains[i] = to->names + (from->domains[i] - from->names);
 }
 
 static void report_action(struct engine *engine, struct event *event,
@@ -147,6 +144,32 @@ void engine_report_delete(struct engine *engine, const struct message *message,
 		 table_id(message), event.tier, report->rule);
 	event.text = text;
 	report_action(engine, &event, report);
+}
+
+void engine_report_bounce(struct engine *engine, const struct message *message,
+			  const struct action_report *report, const char *failure, int64_t duration)
+{
+	struct event event = about(engine, EVENT_MESSAGE_BOUNCED, message);
+	struct action_report told;
+	char text[TEXT];
+
+	event.duration = duration;
+	event.failure = failure != NULL;
+	if (failure)
+		event.remedy =
+			"see what sendmail says; the policy's key \"sendmail\" tells how it is "
+			"called";
+	snprintf(text, sizeof text, "%s %.*s from %s (%s)%s%s",
+		 engine->dry_run ? "would return"
+		 : failure	 ? "could not return"
+				 : "returned",
+		 (int)message->id_length, table_id(message), event.tier, report->rule,
+		 failure ? ": " : "", failure ? failure : "");
+	event.text = text;
+	engine_copy_report(&told, report);
+	if (failure)
+		snprintf(told.reason, sizeof told.reason, "%s", failure);
+	report_action(engine, &event, &told);
 }
 
 void engine_report_recovery(struct engine *engine, const struct qdir *dir,

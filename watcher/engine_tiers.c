@@ -291,6 +291,15 @@ static void renumber_visited(struct engine *engine, const struct policy *old)
 		struct message *message = table_get(engine->table, ref);
 		uint64_t visited = UINT64_C(1) << engine_directory(engine, message)->tier;
 
+		for (size_t i = 0; i < old->n_rules; i++) {
+			const struct policy_rule *rule =
+				old->rules[i].mark & message->visited
+					? policy_find_rule(engine->policy, old->rules[i].name)
+					: NULL;
+
+			if (rule)
+				visited |= rule->mark;
+		}
 		for (size_t i = 0; i < old->n_tiers; i++) {
 			int now = message->visited >> i & 1
 					  ? policy_find_tier(engine->policy, old->tiers[i].name)
@@ -301,6 +310,19 @@ static void renumber_visited(struct engine *engine, const struct policy *old)
 		}
 		message->visited = visited;
 	}
+}
+
+/* Quarantined messages are tracked when a rule asks for them, and no longer. */
+static void take_up_quarantined(struct engine *engine, const struct policy *old)
+{
+	if (engine->policy->quarantined && !old->quarantined)
+		engine_want_full_round(engine, ROUND_START);
+	if (engine->policy->quarantined || !old->quarantined)
+		return;
+	for (msgref ref = table_next(engine->table, MSGREF_NONE); ref;
+	     ref = table_next(engine->table, ref))
+		if (table_get(engine->table, ref)->held)
+			engine_forget(engine, ref);
 }
 
 int engine_apply(struct engine *engine, struct policy *policy, struct problems *problems)
@@ -321,6 +343,8 @@ int engine_apply(struct engine *engine, struct policy *policy, struct problems *
 	}
 	spool_commit(&engine->spool, plan);
 	engine->policy = policy;
+	engine_domains_configure(engine);
+	engine_limit_programs(engine);
 	if (!old) {
 		r = watch_first(engine, problems);
 		if (r < 0) {
@@ -337,6 +361,7 @@ int engine_apply(struct engine *engine, struct policy *policy, struct problems *
 		engine->redeciding = true;
 		engine->redecide_at = MSGREF_NONE;
 		renumber_visited(engine, old);
+		take_up_quarantined(engine, old);
 		policy_free(old);
 	}
 	room_for_directories(engine);

@@ -50,6 +50,11 @@ static const struct {
 	[EVENT_EVENTS_DROPPED] = {"warning", "\"process\"", "\"error\""},
 	[EVENT_MESSAGE_RECOVERED] = {"notice", "\"email\",\"file\"", "\"change\""},
 	[EVENT_LIMIT_REACHED] = {"notice", "\"email\"", "\"info\""},
+	[EVENT_MESSAGE_BOUNCED] = {"notice", "\"email\",\"file\"", "\"deletion\""},
+	[EVENT_MESSAGE_NOTICED] = {"notice", "\"email\"", "\"info\""},
+	[EVENT_PROGRAM_RUN] = {"info", "\"process\"", "\"end\""},
+	[EVENT_DOMAIN_DEFERRED] = {"notice", "\"email\"", "\"info\""},
+	[EVENT_DOMAIN_RECOVERED] = {"notice", "\"email\"", "\"info\""},
 };
 
 struct events {
@@ -314,6 +319,10 @@ static void put_own(struct json_line *line, const struct events *events, const s
 	} else if (event->rule) {
 		put_text(line, ",\"rule\":", event->rule, CAP_NAME);
 	}
+	if (event->domain)
+		put_text(line, ",\"domain\":", event->domain, CAP_DOMAIN);
+	if (event->program)
+		put_text(line, ",\"program\":", event->program, CAP_NAME);
 	if (event->remedy && event->remedy[0])
 		put_text(line, ",\"remedy\":", event->remedy, CAP_REMEDY);
 	put_counts(line, event);

@@ -28,7 +28,7 @@ struct loop {
 	struct engine *engine;
 	struct events *events;
 	int epoll, timer, signals, mounts;
-	int worker;		       /* the engine's */
+	int workers[ENGINE_WORKERS];   /* the engine's; -1: none yet */
 	int64_t armed;		       /* what the timer is set to; INT64_MAX: off */
 	int64_t watchdog, watchdog_at; /* interval (0: none) and next time */
 	int64_t events_at;	       /* when a sink wants to be tried again */
@@ -340,12 +340,23 @@ static void take_events(struct loop *loop, int timeout)
 }
 
 /* The engine starts its workers when it first needs them. */
-static void watch_worker(struct loop *loop)
+static void watch_workers(struct loop *loop)
 {
-	int fd = loop->worker < 0 ? engine_worker_fd(loop->engine) : -1;
+	for (unsigned i = 0; i < ENGINE_WORKERS; i++) {
+		int fd = engine_worker_fd(loop->engine, i);
 
-	if (fd >= 0 && add(loop, fd, EPOLLIN) == 0)
-		loop->worker = fd;
+		/* The kernel takes a descriptor that is closed off its list. */
+		if (fd != loop->workers[i])
+			loop->workers[i] = fd >= 0 && add(loop, fd, EPOLLIN) == 0 ? fd : -1;
+	}
+}
+
+static bool is_unwatched(const struct loop *loop)
+{
+	for (unsigned i = 0; i < ENGINE_WORKERS; i++)
+		if (engine_worker_fd(loop->engine, i) != loop->workers[i])
+			return engine_is_waiting(loop->engine);
+	return false;
 }
 
 /* A single pass is no daemon: it may wait for a reader that is merely slow. But one that takes
@@ -374,7 +385,7 @@ static void run(struct loop *loop)
 		feed_watchdog(loop, now);
 		if (engine_count(loop->engine).lost_directories != loop->lost_told)
 			tell_status(loop, false);
-		watch_worker(loop);
+		watch_workers(loop);
 		if (loop->options->once && !more && engine_deadline(loop->engine) == INT64_MAX &&
 		    !engine_is_waiting(loop->engine)) {
 			loop->stop_reason = "the pass is complete";
@@ -383,9 +394,7 @@ static void run(struct loop *loop)
 		if (!more && !arm(loop, next_deadline(loop)))
 			more = true;
 		/* A worker that could not be watched is asked now and then. */
-		take_events(loop, more							? 0
-				  : engine_is_waiting(loop->engine) && loop->worker < 0 ? 10
-											: -1);
+		take_events(loop, more ? 0 : is_unwatched(loop) ? 10 : -1);
 	}
 }
 
@@ -478,7 +487,7 @@ int loop_run(const struct loop_options *options)
 			    .timer = -1,
 			    .signals = -1,
 			    .mounts = -1,
-			    .worker = -1,
+			    .workers = {-1, -1},
 			    .armed = INT64_MAX,
 			    .watchdog_at = INT64_MAX,
 			    .events_at = INT64_MAX};

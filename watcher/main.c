@@ -7,7 +7,11 @@
 static const struct command commands[] = {
 	{"run", "watch the tiers and act on the policy's rules", cmd_run},
 	{"check", "tell everything that is wrong with a policy", cmd_check},
+	{"explain", "tell why a message is where it is, and what comes next", cmd_explain},
+	{"plan", "tell what the policy would do now and in the next hours", cmd_plan},
+	{"replay", "tell what a policy would have done with recorded events", cmd_replay},
 	{"move", "move messages to a tier by hand", cmd_move},
+	{"import-qctrl", "write a policy from qctrl command lines", cmd_import_qctrl},
 };
 
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
@@ -21,7 +25,7 @@ static void print_usage(FILE *to)
 	      "\n",
 	      to);
 	for (int i = 0; i < N_COMMANDS; i++)
-		fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].summary);
+		fprintf(to, "  %-13s %s\n", commands[i].name, commands[i].summary);
 	fputs("\n"
 	      "qfwatch COMMAND -h tells a command's options; qfwatch --version tells the version.\n"
 	      "The policy is /etc/qfwatch/policy.json, or what -c FILE names.\n",

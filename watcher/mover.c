@@ -209,13 +209,13 @@ static struct mover_result move_linked(const struct qdir *from, const struct qdi
 	return result;
 }
 
-struct mover_result mover_move(const struct qdir *from, const struct qdir *to, const char *id,
-			       size_t length)
+static struct mover_result move(const struct qdir *from, const struct qdir *to, const char *prefix,
+				const char *id, size_t length)
 {
 	char qf[SPOOL_NAME_MAX], df[SPOOL_NAME_MAX];
 	struct mover_result result;
 
-	if (!spool_name(qf, "qf", id, length) || !spool_name(df, "df", id, length))
+	if (!spool_name(qf, prefix, id, length) || !spool_name(df, "df", id, length))
 		return trouble(TROUBLE_NAME_TOO_LONG);
 	if (from->qf_device != to->qf_device || from->df_device != to->df_device)
 		return trouble(TROUBLE_OTHER_FILE_SYSTEM);
@@ -225,14 +225,31 @@ struct mover_result mover_move(const struct qdir *from, const struct qdir *to, c
 	result = move_linked(from, to, qf, df);
 	if (!result.leftover)
 		claim_end(&to->claim);
-	if (result.trouble == TROUBLE_LINK_REFUSED)
+	if (result.trouble == TROUBLE_LINK_REFUSED && *prefix == 'q')
 		result = move_hidden(from, to, qf, df, id, length);
 	if (!result.trouble)
 		drop_transcript(from, id, length);
 	return result;
 }
 
-struct mover_result mover_delete(const struct qdir *from, const char *id, size_t length)
+struct mover_result mover_move(const struct qdir *from, const struct qdir *to, const char *id,
+			       size_t length)
+{
+	return move(from, to, "qf", id, length);
+}
+
+struct mover_result mover_move_held(const struct qdir *from, const struct qdir *to, const char *id,
+				    size_t length)
+{
+	struct mover_result result = move(from, to, "hf", id, length);
+
+	if (result.trouble == TROUBLE_LINK_REFUSED || result.trouble == TROUBLE_OTHER_FILE_SYSTEM)
+		result.trouble = TROUBLE_QUARANTINED;
+	return result;
+}
+
+static struct mover_result delete (const struct qdir *from, const char *prefix, const char *id,
+				   size_t length)
 {
 	char qf[SPOOL_NAME_MAX], df[SPOOL_NAME_MAX], hidden[SPOOL_NAME_MAX];
 	struct stat body;
@@ -244,7 +261,7 @@ struct mover_result mover_delete(const struct qdir *from, const char *id, size_t
 		return failed(error, "stat df");
 	if (look)
 		return trouble(look);
-	if (!spool_name(qf, "qf", id, length) || !spool_name(df, "df", id, length) ||
+	if (!spool_name(qf, prefix, id, length) || !spool_name(df, "df", id, length) ||
 	    !mover_hidden_name(hidden, MOVER_DELETING, 0, id, length))
 		return trouble(TROUBLE_NAME_TOO_LONG);
 	result = rename_file(from->qf, qf, from->qf, hidden, "rename qf to a hidden name");
@@ -256,4 +273,14 @@ struct mover_result mover_delete(const struct qdir *from, const char *id, size_t
 		result.leftover = true;
 	drop_transcript(from, id, length);
 	return result;
+}
+
+struct mover_result mover_delete(const struct qdir *from, const char *id, size_t length)
+{
+	return delete (from, "qf", id, length);
+}
+
+struct mover_result mover_delete_held(const struct qdir *from, const char *id, size_t length)
+{
+	return delete (from, "hf", id, length);
 }

@@ -315,7 +315,7 @@ static bool hand_out(struct notify_event *ret)
 			.kind = kind_of(bits),
 			.purpose = interest.purpose,
 			.owner = interest.owner,
-			.moved = bits == IN_MOVED_TO,
+			.moved = bits == IN_MOVED_TO || bits == IN_MOVED_FROM,
 			.directory = event->mask & IN_ISDIR,
 			.name = event->len ? event->name : "",
 		};

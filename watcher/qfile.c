@@ -93,6 +93,9 @@ static void end_line(struct qfile_reader *reader)
 	case 'R':
 		reader->file.recipients++;
 		break;
+	case 'S':
+		reader->file.has_sender = true;
+		break;
 	case 'd':
 		reader->file.data_elsewhere = true;
 		break;
@@ -183,18 +186,22 @@ static char lower(char c)
 	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
-/* The domain of an address as it stands on an R line ("RPFD:<someone@example.net>"): what follows
- * the last "@", up to what cannot be in a domain. Returns its length, 0 for none. */
-static size_t find_domain(const char *line, size_t length, const char **ret)
+/* Not strchr(3): this runs for every byte of every recipient's domain. */
+static bool ends_domain(char c)
 {
-	const char *at = memrchr(line, '@', length);
+	return (unsigned char)c <= ' ' || c == '>' || c == ')' || c == ',' || c == ';' || c == '"';
+}
+
+size_t qfile_domain_of(const char *address, size_t length, const char **ret)
+{
+	const char *at = memrchr(address, '@', length);
 	size_t n = 0, room;
 
 	if (!at)
 		return 0;
 	at++;
-	room = length - (size_t)(at - line);
-	while (n < room && (unsigned char)at[n] > ' ' && !strchr(">),;\"", at[n]))
+	room = length - (size_t)(at - address);
+	while (n < room && !ends_domain(at[n]))
 		n++;
 	while (n && at[n - 1] == '.')
 		n--;
@@ -229,7 +236,7 @@ size_t qfile_domains(const char *bytes, size_t length, const char **domains, siz
 
 		if (!stop)
 			stop = end;
-		n = *bytes == 'R' ? find_domain(bytes, (size_t)(stop - bytes), &domain) : 0;
+		n = *bytes == 'R' ? qfile_domain_of(bytes, (size_t)(stop - bytes), &domain) : 0;
 		if (n && !known(domains, count, domain, n)) {
 			if (count == max || n + 1 > size - used) {
 				cut = true;

@@ -21,13 +21,21 @@
 
 /* ---- names ---- */
 
-bool spool_queue_id(const char *name, const char **ret_id, size_t *ret_length)
+bool spool_control_id(const char *name, const char **ret_id, size_t *ret_length, bool *ret_held)
 {
-	if (name[0] != 'q' || name[1] != 'f' || !name[2])
+	if ((name[0] != 'q' && name[0] != 'h') || name[1] != 'f' || !name[2])
 		return false;
+	*ret_held = name[0] == 'h';
 	*ret_id = name + 2;
 	*ret_length = strlen(name + 2);
 	return true;
+}
+
+bool spool_queue_id(const char *name, const char **ret_id, size_t *ret_length)
+{
+	bool held;
+
+	return spool_control_id(name, ret_id, ret_length, &held) && !held;
 }
 
 bool spool_name(char *name, const char *prefix, const char *id, size_t length)

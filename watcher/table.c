@@ -30,6 +30,7 @@ struct table {
 
 	msgref ready_first, ready_last;
 	size_t far_bytes; /* in ids kept outside */
+	size_t longest_id;
 };
 
 struct message *table_get(const struct table *table, msgref ref)
@@ -45,6 +46,11 @@ const char *table_id(const struct message *message)
 size_t table_count(const struct table *table)
 {
 	return table->count;
+}
+
+size_t table_longest_id(const struct table *table)
+{
+	return table->longest_id;
 }
 
 size_t table_memory(const struct table *table)
@@ -350,6 +356,8 @@ msgref table_insert(struct table *table, uint16_t directory, const char *id, siz
 		table->far_bytes += length;
 	}
 	memcpy(where, id, length);
+	if (length > table->longest_id)
+		table->longest_id = length;
 	message->id_length = (uint8_t)length;
 	message->directory = directory;
 	message->deadline = INT64_MAX;

@@ -75,6 +75,13 @@ static const struct words words[TROUBLES] = {
 		{"the rules would move it in a circle",
 		 "change the rules: it has stood in the target tier since its last attempt", false},
 	[TROUBLE_TARGET_LOST] = {"the target tier is lost", "bring its directory back", true},
+	[TROUBLE_AMBIGUOUS_ID] =
+		{"sendmail cannot be told to return this message and no other",
+		 "its queue id is part of another's, or no usual one: return it by hand", false},
+	[TROUBLE_QUARANTINED] = {"it is quarantined",
+				 "such a message can be deleted, or moved by hard links within one "
+				 "file system; or release it with sendmail's -Q",
+				 true},
 };
 
 enum trouble trouble_of_verdict(enum qfile_verdict verdict)

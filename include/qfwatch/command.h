@@ -22,5 +22,9 @@ struct command {
 int cmd_run(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_move(int argc, char **argv);
+int cmd_explain(int argc, char **argv);
+int cmd_plan(int argc, char **argv);
+int cmd_replay(int argc, char **argv);
+int cmd_import_qctrl(int argc, char **argv);
 
 #endif

@@ -29,10 +29,19 @@ struct control {
  * with control_close in every case. */
 enum trouble control_read(int directory, const char *name, char *buffer, struct control *ret);
 
+/* The whole text of the qf that control_read found sound: *ret_bytes, *ret_length. That is `buffer`
+ * (the one given to control_read, untouched since) where the file is whole in it, and *ret_owned is
+ * NULL. Otherwise all of it is read again into memory that the caller frees with *ret_owned.
+ * Returns 0, -ESTALE when its size is not what control->stat says (it is being written; look at it
+ * again later), -EFBIG for more than QFILE_MAX_BYTES, -ENOMEM, or what pread(2) fails with. */
+int control_text(const struct control *control, const char *buffer, char **ret_owned,
+		 const char **ret_bytes, size_t *ret_length);
+
 void control_close(struct control *control);
 
 /* A number that changes when the file is another or was rewritten: of inode, size and time of
- * modification. Never 0. */
+ * modification. Of CONTROL_PRINT_BITS bits, never 0. */
+#define CONTROL_PRINT_BITS 48
 uint64_t control_print(const struct stat *stat);
 
 #endif

@@ -36,9 +36,10 @@ bool engine_turn(struct engine *engine, int64_t now);
 /* Before the end: waits for what cannot be left half-way, and tells of it. */
 void engine_stop(struct engine *engine);
 
-/* Becomes readable when a worker has something for the engine; -1 as long as there is none. May
- * appear with any turn. */
-int engine_worker_fd(const struct engine *engine);
+/* The descriptors that become readable when a worker has something for the engine: `which` is 0 to
+ * ENGINE_WORKERS - 1; -1 as long as there is none. May appear, and change, with any turn. */
+#define ENGINE_WORKERS 2
+int engine_worker_fd(const struct engine *engine, unsigned which);
 
 /* Is a worker at work? A single pass is not over then. */
 bool engine_is_waiting(const struct engine *engine);
@@ -58,7 +59,7 @@ bool engine_take_policy_hint(struct engine *engine);
 
 /* What has been done since the start, and what there is now. */
 struct engine_counts {
-	uint64_t messages, moved, deleted, departed, attempted;
+	uint64_t messages, moved, deleted, bounced, departed, attempted;
 	uint64_t failed, refused, busy; /* messages that are in that state now */
 	uint64_t waiting;		/* now, for a limit */
 	uint64_t moving;		/* now, to another file system */

@@ -38,6 +38,11 @@ enum event_action {
 	EVENT_EVENTS_DROPPED,
 	EVENT_MESSAGE_RECOVERED,
 	EVENT_LIMIT_REACHED,
+	EVENT_MESSAGE_BOUNCED,
+	EVENT_MESSAGE_NOTICED,
+	EVENT_PROGRAM_RUN,
+	EVENT_DOMAIN_DEFERRED,
+	EVENT_DOMAIN_RECOVERED,
 	EVENT_ACTIONS
 };
 
@@ -71,10 +76,12 @@ struct event {
 	uint64_t size;		    /* bytes of the body */
 	const char *const *domains; /* recipient domains */
 	size_t n_domains;
-	bool domains_cut;   /* the message has more domains than are given */
-	const char *path;   /* file.path: the file or directory that it is about */
-	int error;	    /* errno: error.code ("ENOSPC") and error.message; 0: none */
-	const char *remedy; /* qfwatch.remedy: what the operator can do */
+	bool domains_cut;    /* the message has more domains than are given */
+	const char *path;    /* file.path: the file or directory that it is about */
+	int error;	     /* errno: error.code ("ENOSPC") and error.message; 0: none */
+	const char *remedy;  /* qfwatch.remedy: what the operator can do */
+	const char *domain;  /* qfwatch.domain: the recipient domain that it is about */
+	const char *program; /* qfwatch.program: the one that was run */
 	struct event_count counts[EVENT_MAX_COUNTS];
 	size_t n_counts;
 };

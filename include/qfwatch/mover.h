@@ -55,6 +55,13 @@ struct mover_result mover_copy(const struct qdir *from, const struct qdir *to, c
 /* Deletes a message: the qf takes a hidden name (the commit), then df and qf go. */
 struct mover_result mover_delete(const struct qdir *from, const char *id, size_t length);
 
+/* The same for a message that sendmail has quarantined: its control file is an hf. It is moved by
+ * hard links only, because a hidden name would come back as a qf, and release it: else
+ * TROUBLE_QUARANTINED. */
+struct mover_result mover_move_held(const struct qdir *from, const struct qdir *to, const char *id,
+				    size_t length);
+struct mover_result mover_delete_held(const struct qdir *from, const char *id, size_t length);
+
 /* Looks at a message's df: its size, and whether it is what a body has to be (a regular file with
  * one link). Returns TROUBLE_NONE, TROUBLE_BODY_MISSING, TROUBLE_BODY_UNSAFE, TROUBLE_BODY_LINKS,
  * or TROUBLE_ERROR with *ret_error. *ret is set in all cases but MISSING and ERROR. */

@@ -33,7 +33,7 @@ struct notify_event {
 	enum notify_kind kind;
 	enum notify_purpose purpose;
 	uint32_t owner;	  /* as given to notify_add; nothing with NOTIFY_OVERFLOW */
-	bool moved;	  /* NOTIFY_CHANGED by a rename and by nothing else */
+	bool moved;	  /* changed or removed by a rename and by nothing else */
 	bool directory;	  /* the name is a directory's */
 	const char *name; /* valid until the next call; "" where there is none */
 };

@@ -19,6 +19,9 @@ enum problem_kind {
 struct problem {
 	enum problem_kind kind;
 	char *text; /* one line, no newline: place, reason, remedy; valid UTF-8 is not promised */
+	/* The place once more, for programs. */
+	char *pointer;	     /* RFC 6901, "" for the whole document; NULL: not known */
+	size_t line, column; /* from 1; 0: not known */
 };
 
 /* Zero-initialise, fill with problems_add, end with problems_free. */
@@ -32,6 +35,16 @@ struct problems {
 /* Adds one finding, printf style. Copies the text. Never fails: out of memory sets `incomplete`. */
 void problems_add(struct problems *problems, enum problem_kind kind, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* The same with its place: a JSON pointer (copied; NULL: none), or a line and column (0: none). */
+struct problem_place {
+	const char *pointer;
+	size_t line, column;
+};
+
+void problems_add_at(struct problems *problems, enum problem_kind kind,
+		     const struct problem_place *place, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
 
 /* Is there anything but notes? */
 bool problems_any(const struct problems *problems);

@@ -28,6 +28,7 @@ struct qfile {
 	uint32_t recipients;   /* R lines */
 	bool data_elsewhere;   /* a d line: the df stands in another directory (queue groups) */
 	bool quarantined;      /* a q line */
+	bool has_sender;       /* an S line */
 };
 
 enum qfile_verdict {
@@ -66,6 +67,11 @@ void qfile_feed(struct qfile_reader *reader, const char *bytes, size_t length);
 
 /* Ends the reading. *ret is set with QFILE_OK only. */
 enum qfile_verdict qfile_end(struct qfile_reader *reader, struct qfile *ret);
+
+/* The domain of an address, also as it stands on an R line ("RPFD:<someone@example.net>"): what
+ * follows the last "@", up to what cannot be in a domain, without dots at its end. *ret points into
+ * `address` and is set only if there is one. Returns its length, 0 for none: a local address. */
+size_t qfile_domain_of(const char *address, size_t length, const char **ret);
 
 /* Collects the distinct domains of the recipients (R lines) in `bytes`, lower-cased, in order of
  * appearance, up to `max`. They are written one after the other, NUL-terminated, into buffer, and

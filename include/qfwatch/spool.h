@@ -49,6 +49,8 @@ struct qdir {
 	bool unreliable; /* a file system that sends no or partial notifications: it is scanned on a
 			    timer as well */
 	size_t messages; /* how many the table holds; the engine counts */
+	int64_t bounce_at; /* the engine's: when a bounce of sendmail's last appeared here */
+	int64_t unread_at; /* the engine's: when a qf last went before it could be read */
 	struct claim claim;
 };
 
@@ -119,6 +121,10 @@ struct qdir *spool_place(const struct spool *spool, unsigned tier, enum policy_p
 /* If `name` is a qf ("qf" and a queue id of 1 to 253 bytes), sets the id, which points into name.
  */
 bool spool_queue_id(const char *name, const char **ret_id, size_t *ret_length);
+
+/* The same for an hf as well, the control file of a message that sendmail has quarantined: then
+ * *ret_held is set. */
+bool spool_control_id(const char *name, const char **ret_id, size_t *ret_length, bool *ret_held);
 
 /* Writes prefix and id, NUL-terminated, into name[SPOOL_NAME_MAX]. Returns false when it is longer
  * than a file name. */

@@ -21,15 +21,16 @@ typedef uint32_t msgref;
 
 /* Where a message stands. engine.c documents which state follows which. */
 enum message_state {
-	MESSAGE_NEW,	 /* its name was seen, its qf not yet read */
-	MESSAGE_IDLE,	 /* read; nothing to do before its deadline */
-	MESSAGE_WRITING, /* its qf is empty or incomplete: sendmail is probably writing it */
-	MESSAGE_BUSY,	 /* due, but locked by somebody: tried again */
-	MESSAGE_FAILED,	 /* due, but the last try met an error: tried again later */
-	MESSAGE_REFUSED, /* unsafe to touch: left alone until it changes */
-	MESSAGE_WAITING, /* due, but a limit of the policy is reached: its turn comes at its
-			    deadline */
-	MESSAGE_MOVING,	 /* being copied to another file system by a worker */
+	MESSAGE_NEW,	  /* its name was seen, its qf not yet read */
+	MESSAGE_IDLE,	  /* read; nothing to do before its deadline */
+	MESSAGE_WRITING,  /* its qf is empty or incomplete: sendmail is probably writing it */
+	MESSAGE_BUSY,	  /* due, but locked by somebody: tried again */
+	MESSAGE_FAILED,	  /* due, but the last try met an error: tried again later */
+	MESSAGE_REFUSED,  /* unsafe to touch: left alone until it changes */
+	MESSAGE_WAITING,  /* due, but a limit of the policy is reached: its turn comes at its
+			     deadline */
+	MESSAGE_MOVING,	  /* being copied to another file system by a worker */
+	MESSAGE_BOUNCING, /* being returned by a sendmail that we started */
 	MESSAGE_STATES
 };
 
@@ -47,25 +48,48 @@ enum message_flag {
 
 struct message {
 	int64_t deadline; /* microseconds since the epoch; set by table_set_deadline only */
-	uint64_t visited; /* tiers it has stood in since its qf last changed, one bit each */
-	uint64_t print;	  /* fingerprint of the qf that was read: inode, size, mtime; 0: none */
+	uint64_t visited; /* tiers it has stood in since its qf last changed, one bit each; and the
+			     marks of rules that have told of it (policy_rule.mark) */
+	uint64_t print : 48; /* fingerprint of the qf that was read: inode, size, mtime; 0: none */
+	uint64_t domain_high : 16; /* of its domain: see table_domain */
 	union {
 		char near[16];
 		char *far;
 	} id;		    /* table_id gives it; no NUL at its end */
-	uint64_t size : 44; /* of the body, bytes */
+	uint64_t size : 36; /* of the body, bytes; TABLE_MAX_SIZE at most */
 	uint64_t state : 4; /* enum message_state */
 	uint64_t
 		trouble : 8; /* why it is refused or failed: an errno or enum trouble (trouble.h) */
-	uint64_t tries : 8;  /* how often it has been tried in vain in this state */
+	uint64_t held : 1;   /* quarantined by sendmail: its control file is an hf */
+	uint64_t quarantined : 1; /* its qf has a q line */
+	uint64_t domain_low : 14;
 	uint32_t created, last_attempt; /* T, K: seconds since the epoch */
-	uint32_t attempts;		/* N */
+	uint32_t attempts : 24;		/* N; TABLE_MAX_ATTEMPTS at most */
+	uint32_t tries : 8;		/* how often it has been tried in vain in this state */
 	uint32_t heap_place;		/* 1 + place in the deadline heap; 0: none */
 	msgref next;			/* in its list: ready or free */
 	uint16_t directory;		/* index of the queue directory in the spool */
 	uint8_t id_length;
 	uint8_t flags; /* enum message_flag */
 };
+
+/* What is larger is kept as this. */
+#define TABLE_MAX_SIZE	   ((UINT64_C(1) << 36) - 1)
+#define TABLE_MAX_ATTEMPTS ((UINT32_C(1) << 24) - 1)
+
+/* The hash of its recipient domain, 30 bits (domains_hash); or one of these. */
+enum { TABLE_DOMAIN_NONE, TABLE_DOMAIN_SEVERAL };
+
+static inline uint32_t table_domain(const struct message *message)
+{
+	return (uint32_t)(message->domain_high << 14 | message->domain_low);
+}
+
+static inline void table_set_domain(struct message *message, uint32_t domain)
+{
+	message->domain_high = domain >> 14 & 0xffff;
+	message->domain_low = domain & 0x3fff;
+}
 
 struct table;
 
@@ -106,6 +130,9 @@ bool table_has_ready(const struct table *table);
 /* All messages, in no order: start with MSGREF_NONE, ends with MSGREF_NONE. Removing the one just
  * returned is fine. */
 msgref table_next(const struct table *table, msgref after);
+
+/* Length of the longest queue id that was ever there. */
+size_t table_longest_id(const struct table *table);
 
 size_t table_count(const struct table *table);
 

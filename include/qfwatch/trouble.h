@@ -44,6 +44,9 @@ enum trouble {
 	TROUBLE_NAME_TOO_LONG,
 	TROUBLE_CIRCLE,
 	TROUBLE_TARGET_LOST,
+	/* The message cannot be bounced, or not be moved so. */
+	TROUBLE_AMBIGUOUS_ID,
+	TROUBLE_QUARANTINED,
 	TROUBLES
 };
 

@@ -34,7 +34,8 @@ static bool same(const struct qfile *a, const struct qfile *b)
 {
 	return a->created == b->created && a->last_attempt == b->last_attempt &&
 	       a->attempts == b->attempts && a->recipients == b->recipients &&
-	       a->data_elsewhere == b->data_elsewhere && a->quarantined == b->quarantined;
+	       a->data_elsewhere == b->data_elsewhere && a->quarantined == b->quarantined &&
+	       a->has_sender == b->has_sender;
 }
 
 static bool has_final_dot(const char *bytes, size_t length)

@@ -65,6 +65,7 @@ static void sound(void)
 	check_equal(control.file.last_attempt, 1700000060);
 	check_equal(control.file.attempts, 3);
 	check_equal(control.file.recipients, 1);
+	check(!control.file.has_sender);
 	check(control.file.data_elsewhere);
 	check(stat("qf1", &stat_of) == 0);
 	check_equal(control.stat.st_ino, stat_of.st_ino);
@@ -226,6 +227,90 @@ static void sparse(void)
 	/* Nothing but NUL bytes. */
 	check(truncate("qf1", QFILE_MAX_BYTES) == 0);
 	expect("qf1", TROUBLE_INCOMPLETE, true);
+}
+
+/* ---- the whole text ---- */
+
+static void whole(void)
+{
+	static const size_t sizes_of[] = {64,
+					  CONTROL_BUFFER / 2,
+					  CONTROL_BUFFER - 1,
+					  CONTROL_BUFFER,
+					  CONTROL_BUFFER + 1,
+					  CONTROL_BUFFER * 3 / 2,
+					  CONTROL_BUFFER * 2,
+					  1000000,
+					  QFILE_MAX_BYTES};
+	char *expected = malloc(QFILE_MAX_BYTES);
+
+	check(expected != NULL);
+	for (size_t i = 0; i < N(sizes_of); i++) {
+		struct control control;
+		char *owned = buffer;
+		const char *bytes;
+		size_t length;
+		int fd;
+
+		write_large("qf1", sizes_of[i]);
+		fd = open("qf1", O_RDONLY | O_CLOEXEC);
+		check(fd >= 0 && read(fd, expected, QFILE_MAX_BYTES) == (ssize_t)sizes_of[i]);
+		close(fd);
+		check_equal(look("qf1", &control), TROUBLE_NONE);
+		check_equal(control_text(&control, buffer, &owned, &bytes, &length), 0);
+		check_equal(length, sizes_of[i]);
+		check(memcmp(bytes, expected, length) == 0);
+		/* Read again only where it must be. */
+		check_equal(owned == NULL, sizes_of[i] <= CONTROL_BUFFER);
+		check(bytes == (owned ? owned : buffer));
+		free(owned);
+		/* Again, and after its name is gone: what counts is the open file. */
+		check(unlink("qf1") == 0);
+		check_equal(control_text(&control, buffer, &owned, &bytes, &length), 0);
+		check_equal(length, sizes_of[i]);
+		free(owned);
+		control_close(&control);
+	}
+	free(expected);
+	/* The final "." without its newline. */
+	{
+		struct control control;
+		char *owned;
+		const char *bytes;
+		size_t length;
+
+		testing_write("qf1", "T1\nN1\n.");
+		check_equal(look("qf1", &control), TROUBLE_NONE);
+		check_equal(control_text(&control, buffer, &owned, &bytes, &length), 0);
+		check(owned == NULL && bytes == buffer && length == 7);
+		control_close(&control);
+	}
+	testing_all_closed();
+}
+
+/* It changes between the two readings. */
+static void not_the_same(void)
+{
+	static const off_t sizes_of[] = {CONTROL_BUFFER * 2 + 1, CONTROL_BUFFER * 2 - 1, 0,
+					 CONTROL_BUFFER * 4};
+	char *owned = buffer;
+	const char *bytes = buffer;
+	size_t length = 77;
+	struct control control;
+
+	for (size_t i = 0; i < N(sizes_of); i++) {
+		write_large("qf1", CONTROL_BUFFER * 2);
+		check_equal(look("qf1", &control), TROUBLE_NONE);
+		check(truncate("qf1", sizes_of[i]) == 0);
+		check_equal(control_text(&control, buffer, &owned, &bytes, &length), -ESTALE);
+		control_close(&control);
+		/* Closed by now: what must be read again cannot be. */
+		check_equal(control_text(&control, buffer, &owned, &bytes, &length), -EBADF);
+		control.stat.st_size = QFILE_MAX_BYTES + 1;
+		check_equal(control_text(&control, buffer, &owned, &bytes, &length), -EFBIG);
+	}
+	check(owned == buffer && bytes == buffer && length == 77);
+	testing_all_closed();
 }
 
 /* ---- swapped ---- */
@@ -401,6 +486,7 @@ int main(void)
 		APART(error),	      APART(verdicts),
 		APART(sizes),	      APART(the_largest),
 		APART(sparse),	      APART(swapped),
+		APART(whole),	      APART(not_the_same),
 		APART(unnoticed),     APART(prints),
 		APART(prints_differ), APART(troubles_have_words),
 	};

@@ -160,7 +160,7 @@ static void unmounted(void)
 	drive_told("tier-found S");
 	/* Another file system: a worker carries it over, while the scan goes on. */
 	while (engine_is_waiting(drive_engine)) {
-		struct pollfd worker = {.fd = engine_worker_fd(drive_engine), .events = POLLIN};
+		struct pollfd worker = {.fd = engine_worker_fd(drive_engine, 0), .events = POLLIN};
 
 		check(poll(&worker, 1, 10000) == 1);
 		drive_turns();

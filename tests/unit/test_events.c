@@ -188,6 +188,11 @@ static void actions(void)
 		{EVENT_EVENTS_DROPPED, "events-dropped"},
 		{EVENT_MESSAGE_RECOVERED, "message-recovered"},
 		{EVENT_LIMIT_REACHED, "limit-reached"},
+		{EVENT_MESSAGE_BOUNCED, "message-bounced"},
+		{EVENT_MESSAGE_NOTICED, "message-noticed"},
+		{EVENT_PROGRAM_RUN, "program-run"},
+		{EVENT_DOMAIN_DEFERRED, "domain-deferred"},
+		{EVENT_DOMAIN_RECOVERED, "domain-recovered"},
 	};
 	struct events *events = new_events(false);
 	size_t count = 0;

@@ -1,8 +1,10 @@
 /* test_load.c - policy.json, as its fixtures say and as the file system brings it.
  *
- * tests/policy/valid/<case>/policy.json loads; `expected` beside it holds its notes, if it has any.
- * tests/policy/invalid/<case>/policy.json is refused with exactly the findings in `expected`, one a
- * line, the path written as policy.json. QFWATCH_FIXTURES names another folder than tests/policy.
+ * tests/policy/valid/<case>/policy.json loads; `loaded` beside it is what comes out, as dump.h
+ * writes it, and `expected` holds its notes, if it has any. tests/policy/invalid/<case>/policy.json
+ * is refused with exactly the findings in `expected`, one a line, the path written as policy.json.
+ * QFWATCH_FIXTURES names another folder than tests/policy; QFWATCH_FIXTURES_WRITE=1 writes
+ * `expected` and `loaded` as they come, for you to read and compare with what should come.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -22,6 +24,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "../support/dump.h"
 #include "qfwatch/events.h"
 #include "qfwatch/policy.h"
 
@@ -121,32 +124,85 @@ static void assert_finding(const char *text, size_t length, const char *expected
 	problems_free(&problems);
 }
 
-/* What every policy promises to those who use it. */
-static void assert_sound(const struct policy *policy)
+/* Everything under the conditions is there; returns whether the text is needed. */
+static bool assert_sound_conditions(const struct policy *policy,
+				    const struct policy_condition *conditions, size_t count,
+				    int depth)
+{
+	bool text = false;
+
+	/* A header object is a level of its own. */
+	assert_true(depth <= 2 * POLICY_MAX_DEPTH + 1);
+	for (size_t i = 0; i < count; i++) {
+		const struct policy_condition *one = &conditions[i];
+		bool inside;
+
+		assert_true(one->at_least >= 0);
+		assert_true(one->below > one->at_least);
+		assert_int_equal(one->pattern != NULL,
+				 one->kind >= POLICY_SENDER && one->kind <= POLICY_HEADER);
+		assert_int_equal(one->header != NULL, one->kind == POLICY_HEADER);
+		assert_int_equal(one->n_children > 0,
+				 one->kind >= POLICY_ALL && one->kind <= POLICY_NOT);
+		if (one->kind == POLICY_DOMAIN_DEFERRED || one->kind == POLICY_DOMAIN_DELIVERED) {
+			const struct policy_window *window = &policy->windows[one->window];
+
+			assert_true(one->window < policy->n_windows);
+			assert_int_equal(one->kind == POLICY_DOMAIN_DEFERRED,
+					 window->kind == POLICY_DEFERRED);
+			assert_int_equal(one->at_least, window->at_least);
+			assert_int_equal(one->within, window->within);
+		}
+		inside = assert_sound_conditions(policy, one->children, one->n_children, depth + 1);
+		assert_true(one->needs_text || !inside);
+		text |= one->needs_text;
+	}
+	return text;
+}
+
+static void assert_sound_rule(const struct policy *policy, const struct policy_rule *rule)
 {
 	uint64_t tiers = policy->n_tiers < 64 ? (UINT64_C(1) << policy->n_tiers) - 1 : UINT64_MAX;
 
+	assert_non_null(rule->name);
+	assert_ptr_equal(policy_find_rule(policy, rule->name), rule);
+	assert_true(rule->tiers != 0 && (rule->tiers & ~tiers) == 0);
+	assert_true(rule->n_conditions >= 1);
+	if (assert_sound_conditions(policy, rule->conditions, rule->n_conditions, 0))
+		assert_int_equal(rule->tiers & ~policy->text_tiers, 0);
+	assert_true(rule->decides || rule->notify || rule->program);
+	assert_true(rule->decides || rule->action == POLICY_STAY);
+	assert_int_equal(__builtin_popcountll(rule->mark), rule->decides ? 0 : 1);
+	assert_int_equal(rule->mark & ~policy->marks, 0);
+	assert_int_equal(rule->mark & tiers, 0);
+	if (rule->action == POLICY_MOVE) {
+		assert_true(rule->target < policy->n_tiers);
+		assert_false(rule->tiers >> rule->target & 1);
+	}
+	if (rule->program) {
+		assert_int_equal(rule->program->arguments[0][0], '/');
+		assert_in_range(rule->program->timeout, 1, 86400);
+	}
+}
+
+/* What every policy promises to those who use it. */
+static void assert_sound(const struct policy *policy)
+{
 	assert_in_range(policy->n_tiers, 1, POLICY_MAX_TIERS);
 	assert_true(policy->reconcile >= 1);
 	assert_true(policy->n_sinks >= 1);
 	assert_int_equal(policy->events >> EVENT_ACTIONS, 0);
+	assert_int_equal(policy->sendmail[0][0], '/');
+	assert_in_range(policy->limits.programs, 1, 64);
 	for (size_t i = 0; i < policy->n_tiers; i++) {
 		assert_int_equal(policy_find_tier(policy, policy->tiers[i].name), i);
 		assert_int_equal(policy->tiers[i].directory[0], '/');
 		assert_null(strstr(policy->tiers[i].directory, "//"));
 	}
-	for (size_t i = 0; i < policy->n_rules; i++) {
-		const struct policy_rule *rule = &policy->rules[i];
-
-		assert_non_null(rule->name);
-		assert_true(rule->tiers != 0 && (rule->tiers & ~tiers) == 0);
-		assert_true(rule->n_conditions >= 1);
-		assert_int_not_equal(rule->action, POLICY_STAY);
-		if (rule->action == POLICY_MOVE) {
-			assert_true(rule->target < policy->n_tiers);
-			assert_false(rule->tiers >> rule->target & 1);
-		}
-	}
+	for (size_t i = 0; i < policy->n_rules; i++)
+		assert_sound_rule(policy, &policy->rules[i]);
+	for (size_t i = 0; i < policy->n_windows; i++)
+		assert_in_range(policy->windows[i].within, 1, 86400);
 	for (size_t i = 0; i < policy->n_sinks; i++)
 		assert_int_equal(policy->sinks[i].type == POLICY_SINK_FILE,
 				 policy->sinks[i].path != NULL);
@@ -154,31 +210,63 @@ static void assert_sound(const struct policy *policy)
 
 /* ---- fixtures ---- */
 
+static char *loaded(const struct policy *policy, const char *path)
+{
+	char resolved[PATH_MAX], *text = NULL;
+	size_t size;
+	FILE *stream = open_memstream(&text, &size);
+
+	assert_non_null(stream);
+	assert_non_null(realpath(path, resolved));
+	*strrchr(resolved, '/') = '\0';
+	dump_policy(stream, policy, resolved);
+	fclose(stream);
+	return text;
+}
+
+/* `found` is what the file beside the policy says. No file: nothing. */
+static void compare(const char *path, const char *name, const char *found)
+{
+	char beside[PATH_MAX];
+	char *expected;
+	size_t length;
+
+	snprintf(beside, sizeof(beside), "%.*s/%s", (int)(strrchr(path, '/') - path), path, name);
+	if (getenv("QFWATCH_FIXTURES_WRITE") && *found)
+		write_file(beside, found, strlen(found));
+	expected = read_file(beside, &length);
+	if (strcmp(found, expected) != 0)
+		print_message("%s does not say this, but:\n%s", beside, found);
+	assert_string_equal(found, expected);
+	free(expected);
+}
+
 static void run_fixture(const char *kind, const char *name, int expected_result)
 {
-	char path[PATH_MAX], expected_path[PATH_MAX];
 	struct policy *policy = UNTOUCHED;
 	struct problems problems = {0};
-	char *expected, *found;
-	size_t length;
+	char path[PATH_MAX];
+	char *found;
+	int r;
 
 	print_message("           %s/%s\n", kind, name);
 	snprintf(path, sizeof(path), "%s/%s/%s/policy.json", fixtures(), kind, name);
-	snprintf(expected_path, sizeof(expected_path), "%s/%s/%s/expected", fixtures(), kind, name);
-	assert_int_equal(policy_load(path, &problems, &policy), expected_result);
+	r = policy_load(path, &problems, &policy);
+	found = lines_of(&problems, path);
+	compare(path, "expected", found);
+	free(found);
+	assert_int_equal(r, expected_result);
 	assert_int_equal(problems_exit_code(&problems), expected_result ? 2 : 0);
 	if (expected_result == 0) {
 		assert_sound(policy);
+		found = loaded(policy, path);
+		compare(path, "loaded", found);
+		free(found);
 		policy_free(policy);
 	} else {
 		assert_ptr_equal(policy, UNTOUCHED);
 		assert_true(problems.count > 0);
 	}
-	expected = read_file(expected_path, &length);
-	found = lines_of(&problems, path);
-	assert_string_equal(found, expected);
-	free(found);
-	free(expected);
 	problems_free(&problems);
 }
 
@@ -206,13 +294,13 @@ static void run_fixtures(const char *kind, int expected_result, int at_least)
 static void valid_fixtures(void **state)
 {
 	(void)state;
-	run_fixtures("valid", 0, 20);
+	run_fixtures("valid", 0, 60);
 }
 
 static void invalid_fixtures(void **state)
 {
 	(void)state;
-	run_fixtures("invalid", -EINVAL, 50);
+	run_fixtures("invalid", -EINVAL, 80);
 }
 
 /* Every fixture, cut off after each byte: no crash, no success that is not one. */

@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "../../policy/memory.h"
+#include "../support/testing.h"
 #include "qfwatch/policy.h"
 
 static long allocations; /* since reset() */
@@ -103,6 +104,44 @@ static const char invalid[] =
 
 static const char broken[] = "\xef\xbb\xbf{ \"version\": 1, \"version\": 1, \"tiers\": [ }";
 
+/* Each kind of condition, pattern, action and limit once, in as few words as they take: no step is
+ * left out. */
+static const char every[] =
+	"{ \"version\": 1,"
+	"  \"tiers\": [ { \"name\": \"A\", \"directory\": \"/a\" },"
+	"               { \"name\": \"B\", \"directory\": \"/b\", \"place\": \"emptiest\" } ],"
+	"  \"rules\": [ { \"tier\": \"A\", \"then\": { \"move\": \"B\", \"notify\": \"n\","
+	"      \"run\": { \"program\": \"/p\", \"arguments\": [ \"{id}\", \"x\" ], \"timeout\": 1 "
+	"} },"
+	"    \"when\": { \"attempts\": { \"at_least\": 1, \"below\": 9 }, \"age\": \"1h\","
+	"      \"since_attempt\": 1, \"size\": \"1MB\", \"recipients\": 2, \"sender\": \"<>\","
+	"      \"recipient\": { \"all\": [ \"*[0-9]@a\", { \"regex\": \"(a|b)+$\" }, \"c\" ] },"
+	"      \"recipient_domain\": [ { \"regex\": \"x\" }, { \"regex\": \"y\" } ],"
+	"      \"status\": \"*a*\", \"header\": { \"H\": \"h\", \"I\": \"i*\" }, \"incomplete\": "
+	"false,"
+	"      \"quarantined\": true, \"tier_messages\": { \"at_least\": 5, \"below\": 7 },"
+	"      \"domain\": { \"deferred\": 5, \"within\": \"1m\" },"
+	"      \"any\": [ { \"attempts\": 2, \"always\": true }, { \"not\": { \"domain\":"
+	"        { \"delivered_from\": [ \"B\" ], \"within\": 9, \"at_least\": 2 } } } ] } },"
+	"    { \"name\": \"k\", \"tier\": \"*\", \"when\": { \"always\": true }, \"then\": { "
+	"\"keep\": true } },"
+	"    { \"tier\": [ \"A\", \"B\" ], \"when\": { \"age\": 1 }, \"then\": { \"bounce\": true "
+	"} },"
+	"    { \"tier\": \"B\", \"when\": { \"age\": 1 }, \"then\": { \"notify\": true } },"
+	"    { \"tier\": \"B\", \"when\": { \"age\": 1 }, \"then\": { \"delete\": true } } ],"
+	"  \"allow_delete\": true, \"sendmail\": [ \"/s\", \"-C\", \"/c\" ], \"reconcile\": \"1m\","
+	"  \"limits\": { \"moves_per_second\": 1, \"deletes_per_minute\": 1,"
+	"    \"bounces_per_minute\": 1, \"programs\": 1 },"
+	"  \"events\": { \"sinks\": [ { \"type\": \"stdout\" }, { \"type\": \"file\", \"path\": "
+	"\"e\" } ],"
+	"    \"include\": [ \"message-tracked\" ], \"exclude\": [ \"resynced\" ] } }";
+
+static void everything(void **state)
+{
+	(void)state;
+	fail_each(parse, every, 0);
+}
+
 static void valid_policy(void **state)
 {
 	(void)state;
@@ -154,12 +193,46 @@ static void policy_in_a_file(void **state)
 	fail_each(policy_load, "/", -EINVAL);
 }
 
+/* What the language has, and what can be wrong in it, as the operator writes it. */
+static void fixtures(void **state)
+{
+	static const struct {
+		const char *name;
+		int result;
+	} all[] = {
+		{"valid/openemm-large", 0},
+		{"valid/every-condition", 0},
+		{"valid/comment-in-every-object", 0},
+		{"valid/domain-delivered", 0},
+		{"valid/pattern-list", 0},
+		{"valid/run", 0},
+		{"valid/events-every-name", 0},
+		{"invalid/regex-malformed", -EINVAL},
+		{"invalid/glob-malformed", -EINVAL},
+		{"invalid/recipient-values", -EINVAL},
+		{"invalid/header-values", -EINVAL},
+		{"invalid/domain-delivered-values", -EINVAL},
+		{"invalid/run-placeholders", -EINVAL},
+		{"invalid/duplicate-keys-and-more", -EINVAL},
+	};
+	const char *named = getenv("QFWATCH_FIXTURES");
+	char path[PATH_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < N(all); i++) {
+		snprintf(path, sizeof(path), "%s/%s/policy.json", named ? named : "tests/policy",
+			 all[i].name);
+		fail_each(policy_load, path, all[i].result);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(valid_policy),	    cmocka_unit_test(policy_with_notes),
 		cmocka_unit_test(invalid_policy),   cmocka_unit_test(broken_policy),
 		cmocka_unit_test(oversized_policy), cmocka_unit_test(policy_in_a_file),
+		cmocka_unit_test(everything),	    cmocka_unit_test(fixtures),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

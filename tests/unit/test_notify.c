@@ -109,12 +109,12 @@ static void kinds_of_changes(void)
 	told_nothing;
 
 	testing_rename("tier/qf1", "tier/qf2");
-	told("removed spool 5 qf1");
+	told("removed spool 5 qf1 moved");
 	told("changed spool 5 qf2 moved");
 	testing_rename("other/qf3", "tier/qf3");
 	told("changed spool 5 qf3 moved");
 	testing_rename("tier/qf3", "other/qf3");
-	told("removed spool 5 qf3");
+	told("removed spool 5 qf3 moved");
 	/* Over one that stands there: as sendmail's rewrite. */
 	testing_rename("other/qf3", "tier/qf2");
 	told("changed spool 5 qf2 moved");
@@ -153,12 +153,12 @@ static void purposes(void)
 	append("self/x");
 	told_nothing;
 	testing_rename("self/y", "self/z");
-	told("removed self 1 y directory");
+	told("removed self 1 y moved directory");
 	told("changed self 1 z moved directory");
 	testing_mkdir("parent/d");
 	told("changed parent 2 d directory");
 	testing_rename("parent/d", "parent/e");
-	told("removed parent 2 d directory");
+	told("removed parent 2 d moved directory");
 	told("changed parent 2 e moved directory");
 	check(rmdir("parent/e") == 0);
 	told("removed parent 2 e directory");

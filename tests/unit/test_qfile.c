@@ -38,7 +38,8 @@ static bool same(const struct qfile *a, const struct qfile *b)
 {
 	return a->created == b->created && a->last_attempt == b->last_attempt &&
 	       a->attempts == b->attempts && a->recipients == b->recipients &&
-	       a->data_elsewhere == b->data_elsewhere && a->quarantined == b->quarantined;
+	       a->data_elsewhere == b->data_elsewhere && a->quarantined == b->quarantined &&
+	       a->has_sender == b->has_sender;
 }
 
 struct sample {
@@ -73,7 +74,7 @@ static void judge(const struct sample *samples, size_t count)
 static void verdicts(void **state)
 {
 	static const struct sample samples[] = {
-		{TEXT("V8\nT100\nK200\nN3\nP40000\n.\n"), QFILE_OK, {100, 200, 3, 0, 0, 0}},
+		{TEXT("V8\nT100\nK200\nN3\nP40000\n.\n"), QFILE_OK, {100, 200, 3, 0, 0, 0, false}},
 		{TEXT(""), QFILE_EMPTY, {0}},
 		{TEXT("\n"), QFILE_INCOMPLETE, {0}},
 		{TEXT("V"), QFILE_INCOMPLETE, {0}},
@@ -144,28 +145,34 @@ static void layout_of_lines(void **state)
 {
 	static const struct sample samples[] = {
 		/* In any order; no K; the final "." with and without its newline. */
-		{TEXT("T1\nK2\nN3\n.\n"), QFILE_OK, {1, 2, 3, 0, 0, 0}},
-		{TEXT("N3\nK2\nT1\n."), QFILE_OK, {1, 2, 3, 0, 0, 0}},
-		{TEXT("K2\nN3\nT1\n.\n"), QFILE_OK, {1, 2, 3, 0, 0, 0}},
-		{TEXT("N3\nT1\n.\n"), QFILE_OK, {1, 0, 3, 0, 0, 0}},
-		{TEXT("R<a>\nN3\nH??X: y\nT1\n.\n"), QFILE_OK, {1, 0, 3, 1, 0, 0}},
+		{TEXT("T1\nK2\nN3\n.\n"), QFILE_OK, {1, 2, 3, 0, 0, 0, false}},
+		{TEXT("N3\nK2\nT1\n."), QFILE_OK, {1, 2, 3, 0, 0, 0, false}},
+		{TEXT("K2\nN3\nT1\n.\n"), QFILE_OK, {1, 2, 3, 0, 0, 0, false}},
+		{TEXT("N3\nT1\n.\n"), QFILE_OK, {1, 0, 3, 0, 0, 0, false}},
+		{TEXT("R<a>\nN3\nH??X: y\nT1\n.\n"), QFILE_OK, {1, 0, 3, 1, 0, 0, false}},
 		/* Continuations that look like something else. */
-		{TEXT("T1\nN3\nH??X: y\n .\n\t.\n T9\n\tN9\n.\n"), QFILE_OK, {1, 0, 3, 0, 0, 0}},
-		{TEXT("T1\nN3\nH??X: y\n . \n.\n"), QFILE_OK, {1, 0, 3, 0, 0, 0}},
+		{TEXT("T1\nN3\nH??X: y\n .\n\t.\n T9\n\tN9\n.\n"),
+		 QFILE_OK,
+		 {1, 0, 3, 0, 0, 0, false}},
+		{TEXT("T1\nN3\nH??X: y\n . \n.\n"), QFILE_OK, {1, 0, 3, 0, 0, 0, false}},
 		/* What counts and what does not. */
-		{TEXT("T1\nN3\nRP:<a@b>\nR<c@d>\nS<r>\nrR\n.\n"), QFILE_OK, {1, 0, 3, 2, 0, 0}},
-		{TEXT("T1\nN3\nd/var/spool/other\n.\n"), QFILE_OK, {1, 0, 3, 0, true, 0}},
-		{TEXT("T1\nN3\nDx\nqa reason\n.\n"), QFILE_OK, {1, 0, 3, 0, 0, true}},
-		{TEXT("T1\nN3\nQx\nH??d: q\n.\n"), QFILE_OK, {1, 0, 3, 0, 0, 0}},
+		{TEXT("T1\nN3\nRP:<a@b>\nR<c@d>\nS<r>\nrR\n.\n"),
+		 QFILE_OK,
+		 {1, 0, 3, 2, 0, 0, true}},
+		{TEXT("T1\nN3\nS\n.\n"), QFILE_OK, {1, 0, 3, 0, 0, 0, true}},
+		{TEXT("T1\nN3\nH??S: x\n S<a>\nsx\n.\n"), QFILE_OK, {1, 0, 3, 0, 0, 0, false}},
+		{TEXT("T1\nN3\nd/var/spool/other\n.\n"), QFILE_OK, {1, 0, 3, 0, true, 0, false}},
+		{TEXT("T1\nN3\nDx\nqa reason\n.\n"), QFILE_OK, {1, 0, 3, 0, 0, true, false}},
+		{TEXT("T1\nN3\nQx\nH??d: q\n.\n"), QFILE_OK, {1, 0, 3, 0, 0, 0, false}},
 		/* Empty lines, NUL and raw bytes. */
-		{TEXT("\n\nT1\n\nN3\n\n.\n"), QFILE_OK, {1, 0, 3, 0, 0, 0}},
-		{TEXT("T1\nN3\n\0T5\n\0.\n.\n"), QFILE_OK, {1, 0, 3, 0, 0, 0}},
-		{TEXT("T1\nN3\n\0\n.\n"), QFILE_OK, {1, 0, 3, 0, 0, 0}},
+		{TEXT("\n\nT1\n\nN3\n\n.\n"), QFILE_OK, {1, 0, 3, 0, 0, 0, false}},
+		{TEXT("T1\nN3\n\0T5\n\0.\n.\n"), QFILE_OK, {1, 0, 3, 0, 0, 0, false}},
+		{TEXT("T1\nN3\n\0\n.\n"), QFILE_OK, {1, 0, 3, 0, 0, 0, false}},
 		{TEXT("T1\nN3\nH?P?Return-Path: <\x81g>\n\x81\n\xff.\n.\n"),
 		 QFILE_OK,
-		 {1, 0, 3, 0, 0, 0}},
-		{TEXT("T1\nN3\nH?P?X: \0 y\n.\n"), QFILE_OK, {1, 0, 3, 0, 0, 0}},
-		{TEXT("T1\nN3\n...\n. .\n.x\n.\n"), QFILE_OK, {1, 0, 3, 0, 0, 0}},
+		 {1, 0, 3, 0, 0, 0, false}},
+		{TEXT("T1\nN3\nH?P?X: \0 y\n.\n"), QFILE_OK, {1, 0, 3, 0, 0, 0, false}},
+		{TEXT("T1\nN3\n...\n. .\n.x\n.\n"), QFILE_OK, {1, 0, 3, 0, 0, 0, false}},
 	};
 
 	(void)state;
@@ -194,7 +201,7 @@ static void number(const char *text, size_t length, bool good, uint32_t value)
 		struct sample sample = {whole,
 					before + length + after,
 					sound ? QFILE_OK : lines[i].bad,
-					{1, 0, 3, 0, 0, 0}};
+					{1, 0, 3, 0, 0, 0, false}};
 
 		memcpy(whole, lines[i].format, before);
 		memcpy(whole + before, text, length);
@@ -320,6 +327,7 @@ static enum qfile_verdict model_parse(const char *text, size_t length, struct qf
 		m.file.recipients += end > at && text[at] == 'R';
 		m.file.data_elsewhere |= end > at && text[at] == 'd';
 		m.file.quarantined |= end > at && text[at] == 'q';
+		m.file.has_sender |= end > at && text[at] == 'S';
 		at = end + 1;
 	}
 	if (!ended)
@@ -346,6 +354,7 @@ static size_t random_file(uint64_t *seed, char *text, size_t size)
 		{TEXT("V8\n")},
 		{TEXT("RPFD:<a@b.example>\n")},
 		{TEXT("H?P?Return-Path: <\x81g>\n")},
+		{TEXT("S<a@b.example>\n")},
 		{TEXT(" .\n")},
 		{TEXT("\t T1\n")},
 		{TEXT("\n")},
@@ -369,7 +378,7 @@ static size_t random_file(uint64_t *seed, char *text, size_t size)
 	}
 	for (size_t i = 0; i < count && length + 64 < size; i++) {
 		/* The first two make a file with two T lines, the last one ends it: seldom. */
-		size_t which = testing_random(seed) % (style < 5 ? 13 : N(lines));
+		size_t which = testing_random(seed) % (style < 5 ? 14 : N(lines));
 
 		if (style < 5 && which < 2)
 			which += 3;
@@ -524,6 +533,21 @@ static void domains_are_cut(void **state)
 	domains_are(TEXT("RPFD:root\n"), 0, 1, false, "");
 }
 
+static void domain_of(void **state)
+{
+	const char *domain = "untouched";
+
+	(void)state;
+	assert_int_equal(qfile_domain_of(TEXT("a@b@Example.net."), &domain), 11);
+	assert_memory_equal(domain, "Example.net", 11);
+	assert_int_equal(qfile_domain_of(TEXT("RPFD:<a@x> more"), &domain), 1);
+	assert_int_equal(*domain, 'x');
+	domain = NULL;
+	assert_int_equal(qfile_domain_of(TEXT("root"), &domain), 0);
+	assert_int_equal(qfile_domain_of(TEXT(""), &domain), 0);
+	assert_null(domain);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -531,6 +555,7 @@ int main(void)
 		cmocka_unit_test(layout_of_lines), cmocka_unit_test(numbers),
 		cmocka_unit_test(random_files),	   cmocka_unit_test(random_pieces),
 		cmocka_unit_test(domains),	   cmocka_unit_test(domains_are_cut),
+		cmocka_unit_test(domain_of),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

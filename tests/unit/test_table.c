@@ -78,7 +78,8 @@ static void numbers_come_back_clean(void **state)
 
 	(void)state;
 	message->state = MESSAGE_REFUSED;
-	message->visited = message->print = UINT64_MAX;
+	message->visited = UINT64_MAX;
+	message->print = (UINT64_C(1) << 48) - 1;
 	message->attempts = 9;
 	message->flags = MESSAGE_ECHO | MESSAGE_TOLD;
 	table_set_deadline(table, first, 12);

@@ -1,0 +1,116 @@
+/* columns.c - see columns.h */
+#include "qfwatch/columns.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "qfwatch/xalloc.h"
+
+struct columns {
+	size_t columns, left;
+	char (*cells)[COLUMNS_CELL + 1];
+	size_t used, room;
+};
+
+struct columns *columns_new(size_t columns, size_t left)
+{
+	struct columns *table = xcalloc(1, sizeof *table);
+
+	table->columns = columns;
+	table->left = left;
+	return table;
+}
+
+void columns_free(struct columns *table)
+{
+	if (!table)
+		return;
+	free(table->cells);
+	free(table);
+}
+
+/* Characters, not bytes: what goes on in UTF-8 takes no place. */
+static int width(const char *text)
+{
+	int n = 0;
+
+	for (; *text; text++)
+		n += ((unsigned char)*text & 0xc0) != 0x80;
+	return n;
+}
+
+void columns_text(struct columns *table, const char *format, ...)
+{
+	size_t length;
+	va_list list;
+	char *cell;
+
+	if (table->used == table->room) {
+		table->room = table->room ? table->room * 2 : 64;
+		table->cells = xreallocarray(table->cells, table->room, sizeof table->cells[0]);
+	}
+	cell = table->cells[table->used++];
+	va_start(list, format);
+	vsnprintf(cell, COLUMNS_CELL + 1, format, list);
+	va_end(list);
+	length = strlen(cell);
+	/* Not half a character at the cut. */
+	if (length == COLUMNS_CELL) {
+		while (length && ((unsigned char)cell[length - 1] & 0xc0) == 0x80)
+			length--;
+		if (length && (unsigned char)cell[length - 1] >= 0xc0)
+			length--;
+		cell[length] = 0;
+	}
+	for (char *c = cell; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = '?';
+}
+
+char *columns_thousands(uint64_t number, char *buffer, size_t size)
+{
+	char digits[24];
+	int n = snprintf(digits, sizeof digits, "%llu", (unsigned long long)number);
+	size_t used = 0;
+
+	for (int i = 0; i < n && used + 2 < size; i++) {
+		if (i && (n - i) % 3 == 0)
+			buffer[used++] = ',';
+		buffer[used++] = digits[i];
+	}
+	buffer[used] = 0;
+	return buffer;
+}
+
+void columns_number(struct columns *table, uint64_t number)
+{
+	char text[32];
+
+	columns_text(table, "%s", number ? columns_thousands(number, text, sizeof text) : ".");
+}
+
+void columns_print(const struct columns *table, FILE *to)
+{
+	int *widths = xcalloc(table->columns, sizeof *widths);
+
+	for (size_t i = 0; i < table->used; i++) {
+		int w = width(table->cells[i]);
+
+		if (w > widths[i % table->columns])
+			widths[i % table->columns] = w;
+	}
+	for (size_t i = 0; i < table->used; i++) {
+		size_t column = i % table->columns;
+		bool last = column + 1 == table->columns;
+		int blanks = widths[column] - width(table->cells[i]);
+
+		if (column >= table->left)
+			fprintf(to, "%*s%s", blanks, "", table->cells[i]);
+		else
+			fprintf(to, "%s%*s", table->cells[i], last ? 0 : blanks, "");
+		fputs(last ? "\n" : "  ", to);
+	}
+	free(widths);
+}

@@ -1,0 +1,117 @@
+/* engine_facts.c - what the policy may ask of a message: what memory knows, the text of the qf
+ * while it is looked at, how many messages stand in its tier, and the history of its domains.
+ */
+#include "engine_parts.h"
+
+#include <stdlib.h>
+
+/* A tier whose number of messages swings about a level calls its messages no more often than this.
+ */
+#define LEVELS_EVERY CLOCK_SECOND
+
+/* ---- the text of the qf ---- */
+
+static bool needs_text(struct engine *engine, const struct message *message)
+{
+	unsigned tier = engine_directory(engine, message)->tier;
+
+	return engine->policy->n_windows || (engine->policy->text_tiers >> tier & 1);
+}
+
+/* Has the text at hand from now to engine_drop_text, where a rule may ask for it. Returns 0 or
+ * -errno, as control_text. */
+int engine_read_text(struct engine *engine, const struct message *message,
+		     const struct control *control)
+{
+	const char *bytes;
+	size_t length;
+	int r;
+
+	if (!needs_text(engine, message))
+		return 0;
+	r = control_text(control, engine->buffer, &engine->text_owned, &bytes, &length);
+	if (r < 0)
+		return r;
+	if (!engine->qtext)
+		engine->qtext = qtext_new();
+	qtext_read(engine->qtext, bytes, length, &engine->text_of);
+	engine->text = &engine->text_of;
+	return 0;
+}
+
+void engine_drop_text(struct engine *engine)
+{
+	engine->text = NULL;
+	free(engine->text_owned);
+	engine->text_owned = NULL;
+}
+
+/* ---- how many there are ---- */
+
+static uint64_t messages_in(const struct engine *engine, unsigned tier)
+{
+	uint64_t messages = 0;
+
+	for (size_t i = 0; i < engine->spool.n_dirs; i++) {
+		const struct qdir *dir = &engine->spool.dirs[i];
+
+		if (dir->tier == tier && (dir->state == QDIR_ACTIVE || dir->state == QDIR_LOST))
+			messages += dir->messages;
+	}
+	return messages;
+}
+
+/* A tier that has passed a level of the policy, up or down: its messages are asked again. */
+void engine_watch_levels(struct engine *engine)
+{
+	const struct policy *policy = engine->policy;
+	uint64_t counts[POLICY_MAX_TIERS], passed = 0;
+
+	if (!policy->n_levels || engine->mode != ENGINE_WATCH)
+		return;
+	if (engine->now < engine->levels_at && engine->levels_at - engine->now <= LEVELS_EVERY)
+		return;
+	for (unsigned tier = 0; tier < policy->n_tiers; tier++)
+		counts[tier] = messages_in(engine, tier);
+	for (size_t i = 0; i < policy->n_levels; i++) {
+		const struct policy_level *level = &policy->levels[i];
+		uint64_t reached = 0;
+
+		for (unsigned tier = 0; tier < policy->n_tiers; tier++)
+			if ((level->tiers >> tier & 1) && counts[tier] >= (uint64_t)level->messages)
+				reached |= UINT64_C(1) << tier;
+		passed |= reached ^ engine->level_tiers[i];
+		engine->level_tiers[i] = reached;
+	}
+	if (passed)
+		engine_recall_tiers(engine, passed);
+	engine->levels_at = passed ? engine->now + LEVELS_EVERY : INT64_MAX;
+}
+
+/* ---- all of them ---- */
+
+static bool window_holds(const void *context, struct policy_slice domain, unsigned window,
+			 int64_t at, uint64_t *ret_count, int64_t *ret_until)
+{
+	return domains_hold(context, domain.bytes, domain.length, window, at, ret_count, ret_until);
+}
+
+struct policy_message engine_policy_message(struct engine *engine, const struct message *message)
+{
+	unsigned tier = engine_directory(engine, message)->tier;
+
+	engine->history = (struct policy_history){window_holds, engine->domains};
+	return (struct policy_message){
+		.tier = tier,
+		.attempts = message->attempts,
+		.created = message->created,
+		.last_attempt = message->last_attempt,
+		.size = message->size,
+		.has_size = message->flags & MESSAGE_SIZED,
+		.quarantined = message->held || message->quarantined,
+		.tier_messages = engine->policy->n_levels ? messages_in(engine, tier) : 0,
+		.marks = message->visited & engine->policy->marks,
+		.text = engine->text,
+		.history = &engine->history,
+	};
+}
