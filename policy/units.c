@@ -1,4 +1,4 @@
-/* units.c - durations as operators write them. */
+/* units.c - durations and sizes as operators write them. */
 #include "qfwatch/units.h"
 
 #include <errno.h>
@@ -19,17 +19,32 @@ static const struct unit units[] = {
 
 #define N_UNITS (sizeof(units) / sizeof(units[0]))
 
+struct size_unit {
+	const char *name;
+	uint64_t bytes;
+};
+
+/* Largest first: of two texts that are as short units_format_size takes the earlier one. */
+static const struct size_unit size_units[] = {
+	{"TiB", UINT64_C(1) << 40},   {"TB", UINT64_C(1000000000000)}, {"GiB", UINT64_C(1) << 30},
+	{"GB", UINT64_C(1000000000)}, {"MiB", UINT64_C(1) << 20},      {"MB", UINT64_C(1000000)},
+	{"KiB", UINT64_C(1) << 10},   {"kB", UINT64_C(1000)},	       {"KB", UINT64_C(1000)},
+	{"B", UINT64_C(1)},
+};
+
+#define N_SIZE_UNITS (sizeof(size_units) / sizeof(size_units[0]))
+
 /* Reads digits and moves *text behind them. Past the limit the number stays there: the rest of the
- * text still has to prove that it is a duration before its size is worth a word. */
-static bool read_number(const char **text, uint64_t *ret)
+ * text still has to prove that it is a duration or a size before its value is worth a word. */
+static bool read_number(const char **text, uint64_t limit, uint64_t *ret)
 {
 	const char *at = *text;
 	uint64_t number = 0;
 
 	for (; *at >= '0' && *at <= '9'; at++) {
 		number = number * 10 + (uint64_t)(*at - '0');
-		if (number > UNITS_DURATION_MAX)
-			number = (uint64_t)UNITS_DURATION_MAX + 1;
+		if (number > limit)
+			number = limit + 1;
 	}
 	if (at == *text)
 		return false;
@@ -58,7 +73,7 @@ int units_parse_duration(const char *text, int64_t *ret_seconds)
 		uint64_t number;
 		size_t unit;
 
-		if (!read_number(&text, &number))
+		if (!read_number(&text, UNITS_DURATION_MAX, &number))
 			return -EINVAL;
 		unit = find_unit(*text, next);
 		if (unit == N_UNITS)
@@ -93,6 +108,46 @@ char *units_format_duration(int64_t seconds, char *buffer, size_t size)
 		length += (size_t)snprintf(buffer + length, size - length, "%" PRIu64 "%c", count,
 					   units[i].letter);
 		left -= count * units[i].seconds;
+	}
+	return buffer;
+}
+
+int units_parse_size(const char *text, int64_t *ret_bytes)
+{
+	uint64_t number;
+	size_t i = 0;
+
+	if (!read_number(&text, UNITS_SIZE_MAX, &number))
+		return -EINVAL;
+	while (i < N_SIZE_UNITS && strcmp(text, size_units[i].name) != 0)
+		i++;
+	if (i == N_SIZE_UNITS)
+		return -EINVAL;
+	if (number > UNITS_SIZE_MAX / size_units[i].bytes)
+		return -ERANGE;
+	*ret_bytes = (int64_t)(number * size_units[i].bytes);
+	return 0;
+}
+
+char *units_format_size(int64_t bytes, char *buffer, size_t size)
+{
+	uint64_t number = bytes < 0 ? -(uint64_t)bytes : (uint64_t)bytes;
+	size_t shortest = size;
+
+	for (size_t i = 0; i < N_SIZE_UNITS; i++) {
+		char text[UNITS_SIZE_TEXT];
+		size_t length;
+
+		/* Nothing is 0B, not 0TiB. */
+		if (number % size_units[i].bytes || (!number && size_units[i].bytes != 1))
+			continue;
+		length = (size_t)snprintf(text, sizeof(text), "%s%" PRIu64 "%s",
+					  bytes < 0 ? "-" : "", number / size_units[i].bytes,
+					  size_units[i].name);
+		if (length >= shortest)
+			continue;
+		shortest = length;
+		memcpy(buffer, text, length + 1);
 	}
 	return buffer;
 }

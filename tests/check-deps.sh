@@ -13,15 +13,17 @@ complain() {
 # Layers from the lowest to the highest. A file belongs to the layer that names it; its headers too.
 layers="
 units xalloc clock json_line memory
-problem text pool paths suggest syntax file load_value load_tiers load_rules load_events duplicates match decide policy load
-log qfile trouble
-table claim control lock sink sink_stdout sink_file
+event_record
+event_log event_filter event_show
+problem text pool paths suggest syntax file load_value load_tiers load_rules load_sinks load_events duplicates match decide policy load
+log qfile trouble sha256 addresses
+table claim control lock sink sink_socket sink_stdout sink_file sink_fifo sink_syslog sink_journal
 spool scan notify worker
 mover mover_copy recover
 events
 engine engine_parts engine_message engine_report engine_tiers engine_carry engine_limit
 supervisor loop
-command cmd_run cmd_check cmd_move
+command cmd_run cmd_check cmd_move cmd_events
 main
 "
 
@@ -45,7 +47,7 @@ for file in policy/*.[ch] watcher/*.[ch] include/qfwatch/*.h; do
 	name=${name%.*}
 	layer=$(layer_of "$name")
 	[ "$layer" -ne 0 ] || complain "$file: tests/check-deps.sh does not know its layer: add it"
-	for header in $(sed -nE 's|^#include "(qfwatch/)?([a-z_]+)\.h"|\2|p' "$file"); do
+	for header in $(sed -nE 's|^#include "(qfwatch/)?([a-z0-9_]+)\.h"|\2|p' "$file"); do
 		below=$(layer_of "$header")
 		[ "$below" -ne 0 ] || complain "$file includes $header.h, whose layer is not known"
 		[ "$below" -le "$layer" ] || complain "$file includes $header.h, which stands above it"
@@ -65,14 +67,17 @@ only() {
 }
 
 only 'inotifytools_|inotify_(init|add)' libinotifytools watcher/notify.c
-only '\b(renameat2?|rename|linkat|link|symlink|unlinkat)\(' 'a call that moves or removes spool files' \
+# sink_file.c rotates its own files, outside the spool.
+only '\brename\(' rename watcher/mover.c watcher/mover_copy.c watcher/recover.c watcher/sink_file.c
+only '\b(renameat2?|linkat|link|symlink|unlinkat)\(' 'a call that moves or removes spool files' \
 	watcher/mover.c watcher/mover_copy.c watcher/recover.c
 # claim.c removes its own lock file, outside the spool.
 only '\bunlink\(' unlink watcher/claim.c
 only '\bopen(at)?\([^;]*O_(WRONLY|RDWR|CREAT|TRUNC)' 'opening for writing' \
-	watcher/claim.c watcher/mover_copy.c watcher/sink_file.c watcher/sink_stdout.c
+	watcher/claim.c watcher/mover_copy.c watcher/sink_file.c watcher/sink_stdout.c watcher/sink_fifo.c
 only '\bjson_(t|load|object|array|is|string_value|integer|delete|error_t)|jansson\.h' jansson \
-	policy/load.h policy/load.c policy/load_value.c policy/load_tiers.c policy/load_rules.c policy/load_events.c
+	policy/load.h policy/load.c policy/load_value.c policy/load_tiers.c policy/load_rules.c policy/load_sinks.c policy/load_events.c \
+	watcher/event_record.c
 
 [ "$bad" -eq 0 ] && echo "check-deps: all modules keep to their layer"
 exit "$bad"

@@ -8,6 +8,8 @@ static const struct command commands[] = {
 	{"run", "watch the tiers and act on the policy's rules", cmd_run},
 	{"check", "tell everything that is wrong with a policy", cmd_check},
 	{"move", "move messages to a tier by hand", cmd_move},
+	{"events", "print what was recorded: a message's history, what a rule did, what comes in",
+	 cmd_events},
 };
 
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

@@ -22,5 +22,6 @@ struct command {
 int cmd_run(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_move(int argc, char **argv);
+int cmd_events(int argc, char **argv);
 
 #endif

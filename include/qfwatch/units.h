@@ -23,4 +23,21 @@ int units_parse_duration(const char *text, int64_t *ret_seconds);
  * at least UNITS_DURATION_TEXT. */
 char *units_format_duration(int64_t seconds, char *buffer, size_t size);
 
+/* Largest size that is taken: 1 PiB in bytes. */
+#define UNITS_SIZE_MAX (INT64_C(1) << 50)
+
+/* Large enough for every text that units_format_size writes, NUL included. */
+#define UNITS_SIZE_TEXT 32
+
+/* Reads a size: a whole number and one unit, "10MiB", "512kB", "0B". Units: B; kB (or KB), MB, GB,
+ * TB of 1000; KiB, MiB, GiB, TiB of 1024. No spaces, no sign, no fraction. Returns 0 and sets
+ * *ret_bytes, or -EINVAL (not a size), -ERANGE (past UNITS_SIZE_MAX). */
+int units_parse_size(const char *text, int64_t *ret_bytes);
+
+/* Writes a size in the notation that units_parse_size reads: the shortest exact text ("10MiB",
+ * "512kB", "1500B", "0B"); of two that are as short, the one with the larger unit (KiB before
+ * than 1kB). A negative one gets a leading "-". Always NUL-terminated; returns buffer. size is at
+ * least UNITS_SIZE_TEXT. */
+char *units_format_size(int64_t bytes, char *buffer, size_t size);
+
 #endif
