@@ -151,6 +151,16 @@ int load_find_tier(struct loader *loader, const char *name, const struct load_pl
 void load_tier_names(struct loader *loader, json_t *value, const struct load_place *at,
 		     uint64_t *tiers);
 
+/* ---- the parts of "events" ---- */
+
+void load_sinks(struct loader *loader, json_t *value, const struct load_place *at,
+		struct policy *policy);
+
+/* Reads "include" or "exclude" into *events, to be resolved by load_default_events. An event that
+ * stands in the other one as well is neither in nor out. */
+void load_event_list(struct loader *loader, const json_t *value, const struct load_place *at,
+		     uint32_t *events, uint32_t other);
+
 /* What holds where the document says nothing about events: a sink on stdout. And the set of events,
  * once all is read. */
 void load_default_events(struct loader *loader);

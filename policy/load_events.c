@@ -45,15 +45,22 @@ static uint32_t event_bit(const char *name)
 	return 0;
 }
 
+static uint32_t quiet_bits(void)
+{
+	uint32_t events = 0;
+
+	for (size_t i = 0; i < sizeof(quiet_events) / sizeof(quiet_events[0]); i++)
+		events |= event_bit(quiet_events[i]);
+	return events;
+}
+
 static uint32_t default_events(void)
 {
 	uint32_t events = 0;
 
 	for (size_t i = 0; policy_event_names[i]; i++)
 		events |= UINT32_C(1) << i;
-	for (size_t i = 0; i < sizeof(quiet_events) / sizeof(quiet_events[0]); i++)
-		events &= ~event_bit(quiet_events[i]);
-	return events;
+	return events & ~quiet_bits();
 }
 
 static void unknown_event(struct loader *loader, const struct load_place *at, const char *name)
@@ -67,10 +74,11 @@ static void unknown_event(struct loader *loader, const struct load_place *at, co
 	load_unknown(loader, at, "event", &choice);
 }
 
-/* Reads one of the two lists. An event that stands in the other one as well is neither in nor out.
- */
-static void read_event_list(struct loader *loader, const json_t *value, const struct load_place *at,
-			    uint32_t *events, uint32_t other)
+/* Stands for "*" in a list while it is read. */
+#define EVERY (UINT32_C(1) << 31)
+
+void load_event_list(struct loader *loader, const json_t *value, const struct load_place *at,
+		     uint32_t *events, uint32_t other)
 {
 	const json_t *item;
 	size_t i;
@@ -83,7 +91,7 @@ static void read_event_list(struct loader *loader, const json_t *value, const st
 		struct load_place place = {.parent = at, .index = i};
 		const char *name =
 			load_string(loader, item, &place, "expected the name of an event");
-		uint32_t bit = name ? event_bit(name) : 0;
+		uint32_t bit = !name ? 0 : !strcmp(name, "*") ? EVERY : event_bit(name);
 
 		if (name && !bit)
 			unknown_event(loader, &place, name);
@@ -94,148 +102,137 @@ static void read_event_list(struct loader *loader, const json_t *value, const st
 	}
 }
 
+/* "*" is all that the other list does not name. */
+static void resolve_every(uint32_t *include, uint32_t *exclude)
+{
+	const uint32_t all = default_events() | quiet_bits();
+
+	if (*include & EVERY)
+		*include = all & ~*exclude;
+	if (*exclude & EVERY)
+		*exclude = all & ~*include;
+}
+
 static void read_include(struct loader *loader, json_t *value, const struct load_place *at,
 			 void *into)
 {
 	(void)into;
-	read_event_list(loader, value, at, &loader->include, loader->exclude);
+	load_event_list(loader, value, at, &loader->include, loader->exclude);
 }
 
 static void read_exclude(struct loader *loader, json_t *value, const struct load_place *at,
 			 void *into)
 {
 	(void)into;
-	read_event_list(loader, value, at, &loader->exclude, loader->include);
+	load_event_list(loader, value, at, &loader->exclude, loader->include);
 }
 
-static void read_sink_type(struct loader *loader, json_t *value, const struct load_place *at,
+static void read_addresses(struct loader *loader, json_t *value, const struct load_place *at,
 			   void *into)
 {
-	const char *type = load_string(loader, value, at, "expected \"stdout\" or \"file\"");
-	struct load_choice choice = {.nearest.word = type};
-	struct policy_sink *sink = into;
+	static const char *const names[] = {
+		[POLICY_ADDRESSES_DOMAIN] = "domain",
+		[POLICY_ADDRESSES_NONE] = "none",
+		[POLICY_ADDRESSES_HASH] = "hash",
+		[POLICY_ADDRESSES_FULL] = "full",
+	};
+	const char *name = load_string(loader, value, at,
+				       "expected \"none\", \"domain\", \"hash\" or \"full\"");
+	struct load_choice choice = {.nearest.word = name};
+	struct policy *policy = into;
 
-	if (!type)
+	if (!name)
 		return;
-	if (!strcmp(type, "stdout")) {
-		sink->type = POLICY_SINK_STDOUT;
-	} else if (!strcmp(type, "file")) {
-		sink->type = POLICY_SINK_FILE;
-	} else {
-		load_offer(&choice, "stdout");
-		load_offer(&choice, "file");
-		load_unknown(loader, at, "sink type", &choice);
-	}
-}
-
-static void read_sink_path(struct loader *loader, json_t *value, const struct load_place *at,
-			   void *into)
-{
-	const struct policy_sink *first = loader->policy->sinks;
-	struct policy_sink *sink = into;
-
-	sink->path = load_path(loader, value, at,
-			       "expected the path of a file, such as \"/var/log/qfwatch.json\"");
-	if (!sink->path)
-		return;
-	for (const struct policy_sink *other = first; other < sink; other++) {
-		struct text expected = {0};
-
-		if (!other->path || strcmp(other->path, sink->path) != 0)
-			continue;
-		text_add(&expected, "/events/sinks/%td writes there already; remove one of them",
-			 other - first);
-		load_wrong_name(loader, at, "file", sink->path, " twice", expected.bytes);
-		return;
-	}
-}
-
-static const struct load_field sink_fields[] = {
-	{"type", read_sink_type, "say where the events go: \"stdout\" or \"file\""},
-	{"path", read_sink_path, NULL},
-	{0},
-};
-
-static bool has_type(const json_t *sink, const char *type)
-{
-	const char *has = json_string_value(json_object_get(sink, "type"));
-
-	return has && !strcmp(has, type);
-}
-
-/* What the keys of one sink, and the sinks before it, ask of each other. */
-static void check_sink(struct loader *loader, const json_t *sinks, size_t index,
-		       const struct load_place *at)
-{
-	const json_t *sink = json_array_get(sinks, index);
-	bool path = json_object_get(sink, "path") != NULL;
-
-	if (has_type(sink, "file") && !path)
-		load_wrong_name(loader, at, "missing key", "path", "",
-				"say which file, such as \"/var/log/qfwatch.json\"");
-	if (!has_type(sink, "stdout"))
-		return;
-	if (path)
-		load_wrong(loader, at, "\"path\" of a stdout sink",
-			   "remove it, or write \"type\": \"file\"");
-	for (size_t i = 0; i < index; i++) {
-		if (has_type(json_array_get(sinks, i), "stdout")) {
-			load_wrong(loader, at, "second stdout sink",
-				   "/events/sinks/%zu is one already; remove one of them", i);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!strcmp(names[i], name)) {
+			policy->addresses = (enum policy_addresses)i;
 			return;
 		}
+		load_offer(&choice, names[i]);
 	}
+	load_unknown(loader, at, "way to show addresses", &choice);
+}
+
+static void read_addresses_key(struct loader *loader, json_t *value, const struct load_place *at,
+			       void *into)
+{
+	struct policy *policy = into;
+
+	policy->addresses_key =
+		load_path(loader, value, at,
+			  "expected the path of a file, such as \"/etc/qfwatch/addresses.key\"");
 }
 
 static void read_sinks(struct loader *loader, json_t *value, const struct load_place *at,
 		       void *into)
 {
-	size_t count = json_array_size(value);
-	struct policy *policy = into;
+	load_sinks(loader, value, at, into);
+}
 
-	if (count == 0) {
-		load_wrong_value(loader, at, value,
-				 "expected a list of sinks, such as [{\"type\": \"stdout\"}]");
-		return;
-	}
-	policy->sinks = load_kept(loader, pool_array(loader->pool, count, sizeof(*policy->sinks)));
-	if (!policy->sinks)
-		return;
-	policy->n_sinks = count;
-	for (size_t i = 0; i < count; i++) {
-		struct load_place place = {.parent = at, .index = i};
-		json_t *sink = json_array_get(value, i);
+static void check_key(struct loader *loader, const json_t *events, const struct load_place *at)
+{
+	const char *how = json_string_value(json_object_get(events, "addresses"));
+	bool hash = how && !strcmp(how, "hash"), key = json_object_get(events, "addresses_key");
 
-		if (!load_is_object(loader, sink, &place,
-				    "expected a sink, such as {\"type\": \"stdout\"}"))
-			continue;
-		load_object(loader, sink, &place, sink_fields, &policy->sinks[i]);
-		check_sink(loader, value, i, &place);
-	}
+	if (hash && !key)
+		load_wrong_name(loader, at, "missing key", "addresses_key", "",
+				"name the file with the secret that \"addresses\": \"hash\" takes");
+	if (key && !hash && json_object_get(events, "addresses"))
+		load_wrong(loader, at, "\"addresses_key\" without hashes",
+			   "remove it, or write \"addresses\": \"hash\"");
+	else if (key && !hash)
+		load_wrong(loader, at, "\"addresses_key\" without \"addresses\"",
+			   "write \"addresses\": \"hash\", too");
 }
 
 static const struct load_field events_fields[] = {
 	{"sinks", read_sinks, NULL},
 	{"include", read_include, NULL},
 	{"exclude", read_exclude, NULL},
+	{"addresses", read_addresses, NULL},
+	{"addresses_key", read_addresses_key, NULL},
 	{0},
 };
 
 void load_events(struct loader *loader, json_t *value, const struct load_place *at, void *into)
 {
-	if (load_is_object(loader, value, at,
-			   "expected an object, such as {\"sinks\": [{\"type\": \"stdout\"}]}"))
-		load_object(loader, value, at, events_fields, into);
+	if (!load_is_object(loader, value, at,
+			    "expected an object, such as {\"sinks\": [{\"type\": \"stdout\"}]}"))
+		return;
+	load_object(loader, value, at, events_fields, into);
+	check_key(loader, value, at);
+}
+
+/* A sink that never gets an event is right, but cannot be meant. */
+static void note_idle_sinks(struct loader *loader)
+{
+	const struct load_place top = {0}, events = {.parent = &top, .key = "events"};
+	const struct load_place sinks = {.parent = &events, .key = "sinks"};
+	const struct policy *policy = loader->policy;
+
+	for (size_t i = 0; i < policy->n_sinks; i++) {
+		const struct load_place sink = {.parent = &sinks, .index = i};
+
+		if (!((policy->events & ~policy->sinks[i].exclude) | policy->sinks[i].include))
+			load_find(loader, PROBLEM_NOTE, &sink, "sink without any event",
+				  "all are excluded; remove it, or include some");
+	}
 }
 
 void load_default_events(struct loader *loader)
 {
 	struct policy *policy = loader->policy;
 
+	resolve_every(&loader->include, &loader->exclude);
 	policy->events = (default_events() | loader->include) & ~loader->exclude;
-	if (policy->n_sinks)
-		return;
-	/* All zero is a sink on stdout. */
-	policy->sinks = load_kept(loader, pool_array(loader->pool, 1, sizeof(*policy->sinks)));
-	policy->n_sinks = policy->sinks ? 1 : 0;
+	for (size_t i = 0; i < policy->n_sinks; i++)
+		resolve_every(&policy->sinks[i].include, &policy->sinks[i].exclude);
+	if (!policy->n_sinks) {
+		/* All zero is a sink on stdout. */
+		policy->sinks =
+			load_kept(loader, pool_array(loader->pool, 1, sizeof(*policy->sinks)));
+		policy->n_sinks = policy->sinks ? 1 : 0;
+	}
+	if (!loader->findings && !loader->no_memory)
+		note_idle_sinks(loader);
 }

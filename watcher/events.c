@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "qfwatch/addresses.h"
 #include "qfwatch/clock.h"
 #include "qfwatch/json_line.h"
 #include "qfwatch/sink.h"
@@ -24,8 +26,11 @@ enum {
 	CAP_PATH = 700,
 	CAP_REMEDY = 240,
 	CAP_COUNT = 40,
-	CAP_DOMAIN = 255
+	CAP_DOMAIN = 255,
+	CAP_ADDRESS = ADDRESSES_MAX
 };
+
+_Static_assert(EVENTS_LINE_MAX == SINK_LINE_MAX, "sinks take every line");
 
 /* What every action is in ECS, and how loud it is. */
 static const struct {
@@ -60,11 +65,15 @@ static const struct {
 struct events {
 	struct sink **sinks;
 	size_t n_sinks;
-	uint32_t wanted; /* bit per action */
+	uint32_t wanted; /* by at least one sink: bit per action */
+	struct addresses addresses;
+	int epoll; /* tells which of the sinks that were full take something again */
 	uint64_t emitted;
+	uint64_t dropped_before; /* by sinks that are no more */
 	bool dry_run;
 	char run[17];
 	char host[256];
+	char gap_text[400]; /* of the last announcement: sinks may read it after the call */
 	pid_t pid;
 };
 
@@ -85,7 +94,7 @@ uint64_t events_emitted(const struct events *events)
 
 uint64_t events_dropped(const struct events *events)
 {
-	uint64_t dropped = 0;
+	uint64_t dropped = events->dropped_before;
 
 	for (size_t i = 0; i < events->n_sinks; i++)
 		dropped += events->sinks[i]->dropped;
@@ -106,6 +115,8 @@ struct events *events_new(bool dry_run)
 		strcpy(events->host, "unknown");
 	events->pid = getpid();
 	events->dry_run = dry_run;
+	/* Without, they are asked now and then. */
+	events->epoll = epoll_create1(EPOLL_CLOEXEC);
 	return events;
 }
 
@@ -119,7 +130,19 @@ void events_free(struct events *events)
 		sink_free(events->sinks[i]);
 	}
 	free(events->sinks);
+	if (events->epoll >= 0)
+		close(events->epoll);
 	free(events);
+}
+
+int events_fd(const struct events *events)
+{
+	return events->epoll;
+}
+
+bool events_want_addresses(const struct events *events)
+{
+	return addresses_are_shown(&events->addresses);
 }
 
 /* ---- configuring ---- */
@@ -140,9 +163,29 @@ static bool listed(struct sink *const *sinks, size_t count, const struct sink *s
 	return false;
 }
 
-int events_configure(struct events *events, const struct policy *policy, struct problems *problems)
+/* Why a sink cannot be opened, and what to do. */
+static void refuse_sink(struct problems *problems, size_t index, const struct sink *sink, int error)
 {
-	struct sink **sinks = xcalloc(policy->n_sinks, sizeof(struct sink *));
+	bool fifo = sink->config.type == POLICY_SINK_FIFO;
+	const char *remedy = "make it writable for the user that runs qfwatch";
+	const char *why = strerror(error);
+
+	if (error == EINVAL) {
+		why = fifo ? "not a FIFO" : "not a regular file";
+		remedy = fifo ? "name a FIFO, or write \"type\": \"file\""
+			      : "name a file, or remove what stands in its place";
+	} else if (error == ENOENT) {
+		remedy = fifo ? "make it: mkfifo -m 0600" : "create its folder";
+	}
+	problems_add(problems, PROBLEM_REFUSED,
+		     "events sink at /events/sinks/%zu: cannot write to %s (%s): %s", index,
+		     sink->name, why, remedy);
+}
+
+/* Finds or opens the policy's sinks. Returns 0, or the last error. */
+static int open_sinks(struct events *events, const struct policy *policy, struct sink **sinks,
+		      struct problems *problems)
+{
 	int result = 0;
 
 	for (size_t i = 0; i < policy->n_sinks; i++) {
@@ -154,16 +197,23 @@ int events_configure(struct events *events, const struct policy *policy, struct 
 		sinks[i] = sink_new(&policy->sinks[i]);
 		r = sink_open(sinks[i]);
 		if (r < 0) {
-			problems_add(
-				problems, PROBLEM_REFUSED,
-				"events sink at /events/sinks/%zu: cannot write to %s (%s): %s", i,
-				sinks[i]->name, r == -EINVAL ? "not a regular file" : strerror(-r),
-				r == -ENOENT   ? "create its folder"
-				: r == -EINVAL ? "name a file, or remove what stands in its place"
-					       : "make it writable for the user that runs qfwatch");
+			refuse_sink(problems, i, sinks[i], -r);
 			result = r;
 		}
 	}
+	return result;
+}
+
+static void announce_gap(void *context, const struct sink *sink, uint64_t first, uint64_t last,
+			 char *buffer, struct sink_line *ret);
+
+int events_configure(struct events *events, const struct policy *policy, struct problems *problems)
+{
+	struct sink **sinks = xcalloc(policy->n_sinks, sizeof(struct sink *));
+	int result = open_sinks(events, policy, sinks, problems);
+
+	if (result == 0)
+		result = addresses_configure(&events->addresses, policy, problems);
 	for (size_t i = 0; i < policy->n_sinks && result < 0; i++)
 		if (!listed(events->sinks, events->n_sinks, sinks[i]))
 			sink_free(sinks[i]);
@@ -174,35 +224,40 @@ int events_configure(struct events *events, const struct policy *policy, struct 
 	for (size_t i = 0; i < events->n_sinks; i++)
 		if (!listed(sinks, policy->n_sinks, events->sinks[i])) {
 			sink_flush(events->sinks[i], clock_now());
+			events->dropped_before += events->sinks[i]->dropped;
 			sink_free(events->sinks[i]);
 		}
 	free(events->sinks);
 	events->sinks = sinks;
 	events->n_sinks = policy->n_sinks;
-	events->wanted = policy->events;
+	events->wanted = 0;
+	for (size_t i = 0; i < events->n_sinks; i++) {
+		sinks[i]->announce = announce_gap;
+		sinks[i]->context = events;
+		sink_configure(sinks[i], policy, &policy->sinks[i]);
+		events->wanted |= sinks[i]->wanted;
+	}
 	return 0;
 }
 
 void events_reopen(struct events *events)
 {
 	for (size_t i = 0; i < events->n_sinks; i++)
-		if (events->sinks[i]->type == POLICY_SINK_FILE)
+		if (events->sinks[i]->config.type == POLICY_SINK_FILE)
 			sink_reopen(events->sinks[i]);
 }
 
 /* ---- rendering ---- */
 
-static void put_time(struct json_line *line, int64_t time)
+static void write_stamp(char *stamp, size_t size, int64_t time)
 {
 	time_t seconds = (time_t)(time / CLOCK_SECOND);
 	struct tm utc;
-	char text[64];
 
 	gmtime_r(&seconds, &utc);
-	snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", utc.tm_year + 1900,
+	snprintf(stamp, size, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", utc.tm_year + 1900,
 		 utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
 		 (int)(time % CLOCK_SECOND));
-	json_line_raw(line, text);
 }
 
 static void put_text(struct json_line *line, const char *before, const char *text, size_t cap)
@@ -239,6 +294,73 @@ static void put_event_rest(struct json_line *line, const struct event *event)
 	json_line_raw(line, "}");
 }
 
+static size_t at_most(const char *text, size_t cap)
+{
+	size_t length = text ? strlen(text) * 6 + 24 : 0;
+
+	return length < cap + 24 ? length : cap + 24;
+}
+
+/* How much of the line the addresses may take: half of what is left when all that follows them is
+ * written. The other half is for the domains. */
+static size_t room_for_addresses(const struct json_line *line, const struct event *event)
+{
+	size_t rest = 512 + at_most(event->path, CAP_PATH) + at_most(event->tier, CAP_NAME) +
+		      at_most(event->from, CAP_NAME) + at_most(event->to, CAP_NAME) +
+		      at_most(event->rule, CAP_NAME) + at_most(event->remedy, CAP_REMEDY) +
+		      (event->error ? CAP_NAME + 64 : 0) + event->n_counts * (CAP_COUNT + 24);
+
+	return json_line_room(line, rest) ? (line->size - line->length - rest) / 2 : 0;
+}
+
+/* Adds as many addresses as there is room for. Returns false if there is none for the first. */
+static bool put_addresses(struct json_line *line, const struct events *events, const char *before,
+			  const char *const *list, size_t count, size_t end)
+{
+	char buffer[ADDRESSES_MAX];
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		const char *address = addresses_show(&events->addresses, list[i], buffer);
+
+		if (line->length + at_most(address, CAP_ADDRESS) > end) {
+			line->truncated = true;
+			break;
+		}
+		put_text(line, i ? "," : before, address, CAP_ADDRESS);
+	}
+	if (i)
+		json_line_raw(line, "]}");
+	return i > 0;
+}
+
+static void put_email(struct json_line *line, const struct events *events,
+		      const struct event *event)
+{
+	const char *before = ",\"email\":{";
+
+	if (event->id) {
+		json_line_raw(line, ",\"email\":{\"local_id\":");
+		json_line_string(line, event->id, event->id_length, CAP_ID);
+		before = ",";
+	}
+	if (addresses_are_shown(&events->addresses)) {
+		size_t end = line->length + room_for_addresses(line, event);
+		char opening[48];
+
+		snprintf(opening, sizeof opening, "%s\"from\":{\"address\":[", before);
+		if (event->sender && put_addresses(line, events, opening, &event->sender, 1, end))
+			before = ",";
+		snprintf(opening, sizeof opening, "%s\"to\":{\"address\":[", before);
+		if (put_addresses(line, events, opening, event->recipients, event->n_recipients,
+				  end))
+			before = ",";
+		line->truncated |= event->recipients_cut;
+	}
+	if (before[1] == 0)
+		json_line_raw(line, "}");
+}
+
 static void put_domains(struct json_line *line, const struct event *event)
 {
 	bool cut = event->domains_cut;
@@ -260,7 +382,8 @@ static void put_domains(struct json_line *line, const struct event *event)
 	line->truncated |= cut;
 }
 
-static void put_message(struct json_line *line, const struct event *event)
+static void put_message(struct json_line *line, const struct events *events,
+			const struct event *event)
 {
 	json_line_raw(line, ",\"message\":{\"attempts\":");
 	json_line_uint(line, event->attempts);
@@ -268,7 +391,7 @@ static void put_message(struct json_line *line, const struct event *event)
 	json_line_int(line, event->age);
 	json_line_raw(line, ",\"size\":");
 	json_line_uint(line, event->size);
-	if (event->n_domains || event->domains_cut)
+	if ((event->n_domains || event->domains_cut) && !addresses_are_secret(&events->addresses))
 		put_domains(line, event);
 	json_line_raw(line, "}");
 }
@@ -327,7 +450,7 @@ static void put_own(struct json_line *line, const struct events *events, const s
 		put_text(line, ",\"remedy\":", event->remedy, CAP_REMEDY);
 	put_counts(line, event);
 	if (event->has_message)
-		put_message(line, event);
+		put_message(line, events, event);
 	if (line->lossy)
 		json_line_raw(line, ",\"lossy\":true");
 	if (line->truncated)
@@ -335,17 +458,32 @@ static void put_own(struct json_line *line, const struct events *events, const s
 	json_line_raw(line, "}}\n");
 }
 
-/* Renders all but the sequence number, which differs from sink to sink: it belongs at the place
- * that is returned. */
-static size_t render(const struct events *events, const struct event *event, uint64_t number,
-		     struct json_line *line)
-{
-	size_t place;
+/* 20 bytes are kept for the sequence number. */
+#define UNNUMBERED (EVENTS_LINE_MAX - SINK_NUMBER_MAX)
 
+/* Renders all but the sequence number, which differs from sink to sink, into UNNUMBERED bytes. */
+static void render(const struct events *events, const struct event *event, uint64_t number,
+		   char *buffer, struct sink_line *ret)
+{
+	struct json_line json = {.buffer = buffer, .size = UNNUMBERED}, *line = &json;
+
+	*ret = (struct sink_line){
+		.json = buffer,
+		.level = kinds[event->action].level,
+		.action = events_action_name(event->action),
+		.host = events->host,
+		.pid = events->pid,
+		.text = event->text,
+		.id = event->id,
+		.id_length = event->id_length,
+		.tier = event->tier,
+		.rule = event->rule,
+	};
+	write_stamp(ret->stamp, sizeof ret->stamp, event->time ? event->time : clock_now());
 	json_line_raw(line, "{\"@timestamp\":\"");
-	put_time(line, event->time ? event->time : clock_now());
+	json_line_raw(line, ret->stamp);
 	json_line_raw(line, "\",\"log.level\":\"");
-	json_line_raw(line, kinds[event->action].level);
+	json_line_raw(line, ret->level);
 	put_text(line, "\",\"message\":", event->text, CAP_TEXT);
 	json_line_raw(line,
 		      ",\"ecs.version\":\"9.4.0\",\"service\":{\"name\":\"qfwatch\",\"version\":"
@@ -355,13 +493,9 @@ static size_t render(const struct events *events, const struct event *event, uin
 	json_line_int(line, events->pid);
 	json_line_raw(line, "}");
 	put_event_start(line, events, number);
-	place = line->length;
+	ret->place = line->length;
 	put_event_rest(line, event);
-	if (event->id) {
-		json_line_raw(line, ",\"email\":{\"local_id\":");
-		json_line_string(line, event->id, event->id_length, CAP_ID);
-		json_line_raw(line, "}");
-	}
+	put_email(line, events, event);
 	if (event->path) {
 		put_text(line, ",\"file\":{\"path\":", event->path, CAP_PATH);
 		json_line_raw(line, "}");
@@ -369,103 +503,129 @@ static size_t render(const struct events *events, const struct event *event, uin
 	if (event->error)
 		put_error(line, event);
 	put_own(line, events, event);
-	return place;
+	ret->length = line->length;
 }
-
-/* Puts the sequence number into its place. Returns the new length. */
-static size_t number_line(const char *rendered, size_t length, size_t place, uint64_t sequence,
-			  char *ret)
-{
-	struct json_line line = {.buffer = ret, .size = EVENTS_LINE_MAX};
-
-	memcpy(ret, rendered, place);
-	line.length = place;
-	json_line_uint(&line, sequence);
-	memcpy(ret + line.length, rendered + place, length - place);
-	return line.length + length - place;
-}
-
-/* 20 bytes are kept for the sequence number. */
-#define UNNUMBERED (EVENTS_LINE_MAX - 20)
 
 size_t events_render(const struct events *events, const struct event *event, uint64_t number,
 		     uint64_t sequence, char *buffer)
 {
 	char rendered[UNNUMBERED];
-	struct json_line line = {.buffer = rendered, .size = sizeof rendered};
-	size_t place = render(events, event, number, &line);
+	struct json_line line = {.buffer = buffer, .size = EVENTS_LINE_MAX};
+	struct sink_line from;
 
-	return number_line(rendered, line.length, place, sequence, buffer);
+	render(events, event, number, rendered, &from);
+	memcpy(buffer, rendered, from.place);
+	line.length = from.place;
+	json_line_uint(&line, sequence);
+	memcpy(buffer + line.length, rendered + from.place, from.length - from.place);
+	return line.length + from.length - from.place;
 }
 
 /* ---- emitting ---- */
 
-/* Tells that lines gap_first .. sequence were lost, in the very place where they are missing. */
-static bool announce_gap(struct events *events, struct sink *sink)
+static const char *remedy_for(const struct sink *sink)
 {
-	char buffer[EVENTS_LINE_MAX], text[160];
-	uint64_t last = sink->sequence, count = last - sink->gap_first + 1;
+	switch (sink->config.type) {
+	case POLICY_SINK_FILE:
+		return "make room on the disk";
+	case POLICY_SINK_STDOUT:
+	case POLICY_SINK_FIFO:
+		return "read the pipe faster, or give the sink a larger \"buffer\"";
+	case POLICY_SINK_UNIX:
+	case POLICY_SINK_SYSLOG:
+	case POLICY_SINK_JOURNAL:
+		break;
+	}
+	return "see to it that the other side listens and keeps up, or give the sink a larger "
+	       "\"buffer\"";
+}
+
+/* Tells that lines were lost, in the very place where they are missing. */
+static void announce_gap(void *context, const struct sink *sink, uint64_t first, uint64_t last,
+			 char *buffer, struct sink_line *ret)
+{
+	struct events *events = context;
+	bool is_file =
+		sink->config.type != POLICY_SINK_SYSLOG || sink->config.transport == POLICY_UNIX;
 	struct event event = {
 		.action = EVENT_EVENTS_DROPPED,
 		.failure = true,
-		.text = text,
+		.text = events->gap_text,
 		.reason = "the sink did not take them",
-		.path = sink->path,
-		.remedy = "read the pipe faster, or make room on the disk",
-		.counts = {{"first", sink->gap_first}, {"last", last}, {"dropped", count}},
+		.path = is_file ? sink->config.path : NULL,
+		.remedy = remedy_for(sink),
+		.counts = {{"first", first}, {"last", last}, {"dropped", last - first + 1}},
 		.n_counts = 3,
 	};
 
-	snprintf(text, sizeof text, "%llu events were not written (sequence %llu to %llu)",
-		 (unsigned long long)count, (unsigned long long)sink->gap_first,
+	snprintf(events->gap_text, sizeof events->gap_text,
+		 "%llu events were not written to %s (sequence %llu to %llu)",
+		 (unsigned long long)(last - first + 1), sink->name, (unsigned long long)first,
 		 (unsigned long long)last);
-	if (!sink_put(sink, buffer,
-		      events_render(events, &event, ++events->emitted, last + 1, buffer)))
-		return false;
-	sink->sequence++;
-	sink->gap_first = 0;
-	return true;
-}
-
-static void offer(struct events *events, struct sink *sink, const char *rendered, size_t length,
-		  size_t place)
-{
-	char buffer[EVENTS_LINE_MAX];
-
-	if (sink->gap_first && sink_has_room(sink))
-		announce_gap(events, sink);
-	sink->sequence++;
-	if (!sink->gap_first &&
-	    sink_put(sink, buffer, number_line(rendered, length, place, sink->sequence, buffer)))
-		return;
-	if (!sink->gap_first)
-		sink->gap_first = sink->sequence;
-	sink->dropped++;
+	render(events, &event, ++events->emitted, buffer, ret);
 }
 
 void events_emit(struct events *events, const struct event *event)
 {
 	char rendered[UNNUMBERED];
-	struct json_line line = {.buffer = rendered, .size = sizeof rendered};
-	size_t place;
+	uint32_t bit = UINT32_C(1) << event->action;
+	struct sink_line line;
 
-	if (!(events->wanted & (1u << event->action)))
+	if (!(events->wanted & bit))
 		return;
-	place = render(events, event, ++events->emitted, &line);
+	render(events, event, ++events->emitted, rendered, &line);
 	for (size_t i = 0; i < events->n_sinks; i++)
-		offer(events, events->sinks[i], rendered, line.length, place);
+		if (events->sinks[i]->wanted & bit)
+			sink_put(events->sinks[i], &line);
+}
+
+/* A sink that is full is watched instead of asked again and again: a reader with a short queue (ten
+ * datagrams, by default) would else get ten lines every 10 ms. Regular files cannot be watched. */
+static void watch(const struct events *events, struct sink *sink, int64_t now)
+{
+	struct epoll_event event = {.events = EPOLLOUT | EPOLLONESHOT, .data.fd = sink->fd};
+
+	if (epoll_ctl(events->epoll, EPOLL_CTL_MOD, sink->fd, &event) < 0 &&
+	    (errno != ENOENT || epoll_ctl(events->epoll, EPOLL_CTL_ADD, sink->fd, &event) < 0))
+		return;
+	sink->watched = true;
+	sink->retry = now + 60 * CLOCK_SECOND;
+}
+
+/* Those that take something again are not left alone any longer. */
+static void take_ready(struct events *events)
+{
+	struct epoll_event ready[16];
+	bool any = false;
+	int n;
+
+	for (size_t i = 0; i < events->n_sinks; i++)
+		any |= events->sinks[i]->watched;
+	if (!any)
+		return;
+	n = epoll_wait(events->epoll, ready, sizeof ready / sizeof *ready, 0);
+	for (int k = 0; k < n; k++)
+		for (size_t i = 0; i < events->n_sinks; i++)
+			if (events->sinks[i]->watched && events->sinks[i]->fd == ready[k].data.fd) {
+				events->sinks[i]->watched = false;
+				events->sinks[i]->retry = 0;
+			}
 }
 
 int64_t events_flush(struct events *events, int64_t now)
 {
 	int64_t again = INT64_MAX;
 
+	take_ready(events);
 	for (size_t i = 0; i < events->n_sinks; i++) {
 		struct sink *sink = events->sinks[i];
 		int64_t when = sink_flush(sink, now);
 
-		if (when == INT64_MAX && sink->gap_first && announce_gap(events, sink))
-			when = sink_flush(sink, now);
+		if (when != INT64_MAX && when > now && !sink->watched && !sink->broken &&
+		    sink->fd >= 0) {
+			watch(events, sink, now);
+			when = sink->retry;
+		}
 		if (when < again)
 			again = when;
 	}
@@ -475,30 +635,43 @@ int64_t events_flush(struct events *events, int64_t now)
 bool events_crowded(const struct events *events)
 {
 	for (size_t i = 0; i < events->n_sinks; i++)
-		if (!sink_has_room(events->sinks[i]))
+		if (!events->sinks[i]->broken && sink_is_crowded(events->sinks[i]))
 			return true;
 	return false;
+}
+
+/* How much is left for sinks that may still take it. */
+static size_t left(const struct events *events)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < events->n_sinks; i++)
+		if (!events->sinks[i]->broken)
+			bytes += sink_left(events->sinks[i]);
+	return bytes;
 }
 
 bool events_wait(struct events *events, int64_t patience)
 {
 	int64_t since = clock_monotonic();
-	size_t before = SIZE_MAX;
+	size_t before = SIZE_MAX, now;
 
-	for (;;) {
-		size_t left = 0;
-
-		for (size_t i = 0; i < events->n_sinks; i++)
-			events->sinks[i]->retry = 0;
-		if (events_flush(events, clock_now()) == INT64_MAX)
-			return true;
-		for (size_t i = 0; i < events->n_sinks; i++)
-			left += events->sinks[i]->used;
-		if (left < before)
+	/* Whoever is gone is tried once more, in case. */
+	for (size_t i = 0; i < events->n_sinks; i++)
+		events->sinks[i]->retry = 0;
+	while (events_flush(events, clock_now()) != INT64_MAX) {
+		now = left(events);
+		if (!now)
+			return false;
+		if (now < before)
 			since = clock_monotonic();
 		else if (clock_monotonic() - since > patience * 1000)
 			return false;
-		before = left;
+		before = now;
 		poll(NULL, 0, 2);
+		for (size_t i = 0; i < events->n_sinks; i++)
+			if (!events->sinks[i]->broken)
+				events->sinks[i]->retry = 0;
 	}
+	return true;
 }

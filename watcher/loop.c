@@ -335,7 +335,7 @@ static void take_events(struct loop *loop, int timeout)
 			take_timer(loop);
 		else if (ready[i].data.fd == loop->mounts)
 			engine_mounts_changed(loop->engine);
-		/* Notifications are taken by every turn. */
+		/* Notifications, and sinks that take events again, are seen to by every turn. */
 	}
 }
 
@@ -468,7 +468,8 @@ static int start(struct loop *loop, struct problems *problems)
 			log_error("cannot start: %s", strerror(-r));
 		return code ? code : 3;
 	}
-	if (notify_fd() >= 0 && add(loop, notify_fd(), EPOLLIN) < 0) {
+	if ((notify_fd() >= 0 && add(loop, notify_fd(), EPOLLIN) < 0) ||
+	    (events_fd(loop->events) >= 0 && add(loop, events_fd(loop->events), EPOLLIN) < 0)) {
 		log_error("epoll: %s", strerror(errno));
 		return 3;
 	}

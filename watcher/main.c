@@ -11,6 +11,8 @@ static const struct command commands[] = {
 	{"plan", "tell what the policy would do now and in the next hours", cmd_plan},
 	{"replay", "tell what a policy would have done with recorded events", cmd_replay},
 	{"move", "move messages to a tier by hand", cmd_move},
+	{"events", "print what was recorded: a message's history, what a rule did, what comes in",
+	 cmd_events},
 	{"import-qctrl", "write a policy from qctrl command lines", cmd_import_qctrl},
 };
 

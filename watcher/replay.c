@@ -1,14 +1,11 @@
 /* replay.c - see replay.h. Events move the one world, the new policy the other. */
-#include "qfwatch/replay.h"
+#include "replay_parts.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "qfwatch/clock.h"
-#include "qfwatch/domains.h"
 #include "qfwatch/xalloc.h"
-
-#include "replay_lives.h"
 
 #define HOUR 3600
 
@@ -18,59 +15,6 @@
 
 /* The last event is followed by so many seconds, for what is due with it. */
 #define GRACE 2
-
-struct run {
-	char *name;
-	uint64_t sequence;
-	bool tracked; /* it has told of a message that it began to track */
-};
-
-struct replay {
-	const struct policy *policy;
-	struct replay_result result;
-	struct lives lives;
-	struct domains *domains;
-	struct policy_history history;
-	struct run *runs;
-	size_t n_runs, run; /* the one whose event is being looked at */
-	int64_t now;
-	uint64_t *standing; /* simulated, by the policy's tiers */
-	uint64_t *reached;  /* of each of the policy's levels: the tiers that are past it */
-	bool levels;	    /* something has moved since they were looked at */
-	int64_t levels_at;
-	const char *called; /* the domain whose messages are asked again */
-	uint64_t called_tiers;
-};
-
-/* ---- numbers by hour ---- */
-
-static uint64_t *slot(struct replay_series *series, size_t hour)
-{
-	if (hour >= series->room) {
-		size_t room = series->room ? series->room : 32;
-
-		while (room <= hour)
-			room *= 2;
-		series->hours = xreallocarray(series->hours, room, sizeof *series->hours);
-		memset(series->hours + series->room, 0,
-		       (room - series->room) * sizeof *series->hours);
-		series->room = room;
-	}
-	if (hour >= series->n_hours)
-		series->n_hours = hour + 1;
-	return &series->hours[hour];
-}
-
-static size_t hour_of(const struct replay *replay)
-{
-	return (size_t)((replay->now - replay->result.start) / HOUR);
-}
-
-static void count(struct replay *replay, struct replay_series *series)
-{
-	series->value++;
-	++*slot(series, hour_of(replay));
-}
 
 /* ---- names ---- */
 
@@ -115,258 +59,6 @@ static uint16_t tier_named(struct replay *replay, const char *name)
 	return (uint16_t)add_tier(result, name, -1);
 }
 
-/* ---- the two worlds ---- */
-
-static void stand_recorded(struct replay *replay, struct life *life, uint16_t tier)
-{
-	if (life->recorded != LIFE_GONE)
-		replay->result.tiers[life->recorded].recorded.value--;
-	life->recorded = tier;
-	if (tier != LIFE_GONE)
-		replay->result.tiers[tier].recorded.value++;
-}
-
-static void stand_simulated(struct replay *replay, struct life *life, uint16_t tier)
-{
-	if (life->simulated < LIFE_OUTSIDE)
-		replay->result.tiers[life->simulated].simulated.value =
-			--replay->standing[life->simulated];
-	life->simulated = tier;
-	if (tier < LIFE_OUTSIDE)
-		replay->result.tiers[tier].simulated.value = ++replay->standing[tier];
-	replay->levels = true;
-}
-
-/* Out of both. */
-static void end(struct replay *replay, struct life *life)
-{
-	stand_recorded(replay, life, LIFE_GONE);
-	stand_simulated(replay, life, LIFE_GONE);
-	lives_remove(&replay->lives, life);
-}
-
-/* ---- what the new policy says ---- */
-
-static bool window_holds(const void *context, struct policy_slice domain, unsigned window,
-			 int64_t at, uint64_t *ret_count, int64_t *ret_until)
-{
-	return domains_hold(context, domain.bytes, domain.length, window, at, ret_count, ret_until);
-}
-
-struct judged {
-	struct replay_facts facts;
-	struct policy_text text;
-	struct policy_slice domains[EVENT_MAX_DOMAINS];
-};
-
-static void gather(struct replay *replay, const struct life *life, struct judged *ret)
-{
-	ret->facts = (struct replay_facts){
-		.message = {.tier = life->simulated,
-			    .attempts = life->attempts,
-			    .created = life->created,
-			    .last_attempt = life->last_attempt,
-			    .size = life->size,
-			    .has_size = life->size > 0,
-			    .tier_messages = replay->standing[life->simulated],
-			    .marks = life->marks,
-			    .history = &replay->history},
-		.knows_last_attempt = life->knows_last_attempt || !life->attempts,
-	};
-	ret->text = (struct policy_text){.recipients = ret->domains, .domains = ret->domains};
-	for (const char *d = life->domains; d && *d && ret->text.n_recipients < EVENT_MAX_DOMAINS;
-	     d += strlen(d) + 1)
-		ret->domains[ret->text.n_recipients++] = (struct policy_slice){d, strlen(d)};
-	if (life->knows_domains)
-		ret->facts.message.text = &ret->text;
-}
-
-/* Has this been told of it? From now on it has. */
-static bool was_told(struct life *life, size_t bit)
-{
-	bool told = life->told[bit / 8] >> bit % 8 & 1;
-
-	life->told[bit / 8] |= (uint8_t)(1u << bit % 8);
-	return told;
-}
-
-/* The rule that decides, or NULL; *ret_again is when to ask again. */
-static const struct policy_rule *choose(struct replay *replay, struct life *life,
-					int64_t *ret_again)
-{
-	const struct policy *policy = replay->policy;
-	struct judged judged;
-
-	gather(replay, life, &judged);
-	*ret_again = POLICY_NEVER;
-	for (size_t i = 0; i < policy->n_rules; i++) {
-		const struct policy_rule *rule = &policy->rules[i];
-		enum policy_truth holds;
-		int64_t next;
-
-		if (!(rule->tiers >> life->simulated & 1) || (rule->mark & life->marks))
-			continue;
-		holds = replay_judge(rule, &judged.facts, replay->now, &next);
-		if (next < *ret_again)
-			*ret_again = next;
-		if (holds == POLICY_UNKNOWN && !was_told(life, i))
-			replay->result.rules[i].unknown++;
-		if (holds != POLICY_YES)
-			continue;
-		if (rule->decides)
-			return rule;
-		life->marks |= rule->mark;
-		count(replay, &replay->result.rules[i].simulated);
-	}
-	return NULL;
-}
-
-/* Lets the new policy act on it. May end its life. */
-static void decide(struct replay *replay, struct life *life)
-{
-	const struct policy *policy = replay->policy;
-	int64_t again = POLICY_NEVER;
-
-	while (life->simulated < LIFE_OUTSIDE) {
-		const struct policy_rule *rule = choose(replay, life, &again);
-		size_t i = rule ? (size_t)(rule - policy->rules) : 0;
-
-		if (!rule || rule->action == POLICY_STAY)
-			break;
-		if (rule->action != POLICY_MOVE) {
-			count(replay, &replay->result.rules[i].simulated);
-			life->removed = (uint16_t)i;
-			stand_simulated(replay, life, LIFE_GONE);
-			again = POLICY_NEVER;
-			break;
-		}
-		if (life->visited >> rule->target & 1) {
-			if (!was_told(life, policy->n_rules + i))
-				replay->result.rules[i].circles++;
-			break;
-		}
-		count(replay, &replay->result.rules[i].simulated);
-		life->visited |= UINT64_C(1) << rule->target;
-		stand_simulated(replay, life, (uint16_t)rule->target);
-	}
-	if (life->simulated == LIFE_GONE && life->recorded == LIFE_GONE)
-		lives_remove(&replay->lives, life);
-	else
-		lives_schedule(&replay->lives, life, again);
-}
-
-/* ---- who is asked again ---- */
-
-static bool has_domain(const struct life *life, const char *domain)
-{
-	for (const char *d = life->domains; d && *d; d += strlen(d) + 1)
-		if (strcmp(d, domain) == 0)
-			return true;
-	return false;
-}
-
-static void recall_domain(void *context, struct life *life)
-{
-	struct replay *replay = context;
-
-	if (life->simulated >= LIFE_OUTSIDE || !has_domain(life, replay->called))
-		return;
-	/* As in the engine: what has happened to its domain may send it back. */
-	life->visited = UINT64_C(1) << life->simulated;
-	decide(replay, life);
-}
-
-static void recall_tier(void *context, struct life *life)
-{
-	struct replay *replay = context;
-
-	if (life->simulated < LIFE_OUTSIDE && (replay->called_tiers >> life->simulated & 1))
-		decide(replay, life);
-}
-
-/* A domain has crossed a window: its messages are asked again. It is a copy, because the life that
- * it was taken from may end. */
-static void crossed(struct replay *replay, const char *domain, uint64_t windows)
-{
-	char *copy;
-
-	if (!windows)
-		return;
-	copy = xstrdup(domain);
-	replay->called = copy;
-	lives_each(&replay->lives, recall_domain, replay);
-	replay->called = NULL;
-	free(copy);
-}
-
-/* At most once a second, as the engine does. */
-static void look_at_levels(struct replay *replay)
-{
-	const struct policy *policy = replay->policy;
-	uint64_t passed = 0;
-
-	if (!policy->n_levels || !replay->levels || replay->now < replay->levels_at)
-		return;
-	replay->levels = false;
-	replay->levels_at = replay->now + 1;
-	for (size_t i = 0; i < policy->n_levels; i++) {
-		const struct policy_level *level = &policy->levels[i];
-		uint64_t reached = 0;
-
-		for (size_t tier = 0; tier < policy->n_tiers; tier++)
-			if ((level->tiers >> tier & 1) &&
-			    replay->standing[tier] >= (uint64_t)level->messages)
-				reached |= UINT64_C(1) << tier;
-		passed |= reached ^ replay->reached[i];
-		replay->reached[i] = reached;
-	}
-	replay->called_tiers = passed;
-	if (passed)
-		lives_each(&replay->lives, recall_tier, replay);
-}
-
-/* ---- time ---- */
-
-static void end_hour(struct replay *replay)
-{
-	struct replay_result *result = &replay->result;
-
-	for (size_t i = 0; i < result->n_tiers; i++) {
-		*slot(&result->tiers[i].recorded, result->n_hours) =
-			result->tiers[i].recorded.value;
-		*slot(&result->tiers[i].simulated, result->n_hours) =
-			result->tiers[i].simulated.value;
-	}
-	result->n_hours++;
-}
-
-/* All that is due by itself before that second or in it. */
-static void pass_time(struct replay *replay, int64_t to)
-{
-	struct replay_result *result = &replay->result;
-
-	for (;;) {
-		int64_t hour_ends = result->start + ((int64_t)result->n_hours + 1) * HOUR;
-		struct life *first = lives_first(&replay->lives);
-
-		if (first && first->again <= to && first->again < hour_ends) {
-			if (first->again > replay->now)
-				replay->now = first->again;
-			lives_schedule(&replay->lives, first, POLICY_NEVER);
-			decide(replay, first);
-		} else if (hour_ends <= to) {
-			end_hour(replay);
-			replay->now = hour_ends;
-		} else {
-			break;
-		}
-		look_at_levels(replay);
-	}
-	if (to > replay->now)
-		replay->now = to;
-	look_at_levels(replay);
-}
-
 /* ---- what events tell ---- */
 
 static void learn_domains(struct life *life, const struct replay_event *event)
@@ -403,9 +95,9 @@ static void note_failures(struct replay *replay, struct life *life, unsigned att
 	domains = xcalloc(size, 1);
 	memcpy(domains, life->domains, size);
 	for (d = domains; *d; d += strlen(d) + 1)
-		crossed(replay, d,
-			domains_note_deferred(replay->domains, d, strlen(d), replay->now,
-					      attempts));
+		replay_crossed(replay, d,
+			       domains_note_deferred(replay->domains, d, strlen(d), replay->now,
+						     attempts));
 	free(domains);
 }
 
@@ -464,8 +156,8 @@ static struct life *begin(struct replay *replay, const struct replay_event *even
 	if (event->action == EVENT_MESSAGE_ATTEMPTED && life->attempts)
 		life->attempts--;
 	life->recorded = life->simulated = LIFE_GONE;
-	stand_recorded(replay, life, tier_named(replay, name));
-	stand_simulated(replay, life, tier < 0 ? LIFE_OUTSIDE : (uint16_t)tier);
+	replay_stand_recorded(replay, life, tier_named(replay, name));
+	replay_stand_simulated(replay, life, tier < 0 ? LIFE_OUTSIDE : (uint16_t)tier);
 	if (tier >= 0)
 		life->visited = UINT64_C(1) << tier;
 	return life;
@@ -484,7 +176,7 @@ static struct life *subject(struct replay *replay, const struct replay_event *ev
 	if (life &&
 	    (created > life->created + SAME_MESSAGE || created < life->created - SAME_MESSAGE ||
 	     (life->recorded == LIFE_GONE && event->action == EVENT_MESSAGE_TRACKED))) {
-		end(replay, life);
+		replay_end_life(replay, life);
 		life = NULL;
 	}
 	if (!life && event->action == EVENT_MESSAGE_DEPARTED)
@@ -509,9 +201,9 @@ static void depart(struct replay *replay, struct life *life)
 		windows = domains_note_delivered(replay->domains, domain, strlen(domain),
 						 replay->now, life->simulated);
 	}
-	end(replay, life);
+	replay_end_life(replay, life);
 	if (domain)
-		crossed(replay, domain, windows);
+		replay_crossed(replay, domain, windows);
 	free(domain);
 }
 
@@ -528,11 +220,11 @@ static void act(struct replay *replay, struct life *life, const struct replay_ev
 		return;
 	}
 	if ((moved || removed || event->action == EVENT_MESSAGE_NOTICED) && event->rule)
-		count(replay, &rule_named(replay, event->rule)->recorded);
+		replay_count(replay, &rule_named(replay, event->rule)->recorded);
 	if (removed)
-		stand_recorded(replay, life, LIFE_GONE);
+		replay_stand_recorded(replay, life, LIFE_GONE);
 	else if (life->recorded != LIFE_GONE && !event->dry_run)
-		stand_recorded(replay, life, tier_named(replay, event->tier));
+		replay_stand_recorded(replay, life, tier_named(replay, event->tier));
 }
 
 static void feed_message(struct replay *replay, const struct replay_event *event)
@@ -556,7 +248,7 @@ static void feed_message(struct replay *replay, const struct replay_event *event
 		note_failures(replay, life, attempts);
 	life = lives_find(&replay->lives, event->id);
 	if (life)
-		decide(replay, life);
+		replay_decide(replay, life);
 }
 
 /* ---- runs ---- */
@@ -601,7 +293,7 @@ static void vanish(void *context, struct life *life)
 	if (life->run == (uint32_t)replay->run || life->recorded == LIFE_GONE)
 		return;
 	replay->result.vanished++;
-	end(replay, life);
+	replay_end_life(replay, life);
 }
 
 /* A run has read the whole spool: what it has not told of is gone. Only where it tells of what it
@@ -633,7 +325,7 @@ void replay_feed(struct replay *replay, const struct replay_event *event)
 	}
 	result->events++;
 	result->backwards += time < replay->now - SAME_MESSAGE;
-	pass_time(replay, time);
+	replay_pass_time(replay, time);
 	if (replay->now > result->last)
 		result->last = replay->now;
 	switch (event->action) {
@@ -657,10 +349,16 @@ void replay_feed(struct replay *replay, const struct replay_event *event)
 		break;
 	}
 	feed_message(replay, event);
-	look_at_levels(replay);
+	replay_look_at_levels(replay);
 }
 
 /* ---- beginning and end ---- */
+
+static bool window_holds(const void *context, struct policy_slice domain, unsigned window,
+			 int64_t at, uint64_t *ret_count, int64_t *ret_until)
+{
+	return domains_hold(context, domain.bytes, domain.length, window, at, ret_count, ret_until);
+}
 
 struct replay *replay_new(const struct policy *policy)
 {
@@ -696,13 +394,13 @@ const struct replay_result *replay_end(struct replay *replay)
 		/* What is due with the last event belongs to its hour. */
 		int64_t last = result->start + ((int64_t)result->n_hours + 1) * HOUR - 1;
 
-		pass_time(replay, result->last + GRACE < last ? result->last + GRACE : last);
-		end_hour(replay);
+		replay_pass_time(replay, result->last + GRACE < last ? result->last + GRACE : last);
+		replay_end_hour(replay);
 	}
 	for (size_t i = 0; i < result->n_rules; i++) {
 		if (result->n_hours) {
-			slot(&result->rules[i].recorded, result->n_hours - 1);
-			slot(&result->rules[i].simulated, result->n_hours - 1);
+			replay_slot(&result->rules[i].recorded, result->n_hours - 1);
+			replay_slot(&result->rules[i].simulated, result->n_hours - 1);
 		}
 	}
 	lives_each(&replay->lives, count_left, result);

@@ -2,36 +2,77 @@
 #include "qfwatch/sink.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "qfwatch/clock.h"
 #include "qfwatch/log.h"
 #include "qfwatch/trouble.h"
 #include "qfwatch/xalloc.h"
 
 /* How long a sink is left alone that did not take anything: a reader that is only slow is asked
  * soon, one that is gone or a disk that is full less and less often. */
-#define WAIT_FIRST   INT64_C(10000)
-#define WAIT_STALLED INT64_C(1000000)
-#define WAIT_BROKEN  INT64_C(60000000)
+#define WAIT_SLOW   INT64_C(10000)
+#define WAIT_SLEEPS CLOCK_SECOND
+#define WAIT_GONE   CLOCK_SECOND
+#define WAIT_LONG   (60 * CLOCK_SECOND)
+
+/* One flush writes about so much: the engine wants its turn. */
+#define FLUSH_MOST (4 * 1024 * 1024)
+
+/* The longest line with all that stands around it. */
+#define FRAME_MAX (SINK_PREFIX_MAX + SINK_LINE_MAX + 8)
+
+/* What a line is in the ring: this, its prefix, the line. */
+struct record {
+	uint32_t prefix, length; /* bytes of each */
+	uint32_t place;
+};
+
+#define RECORD_MAX (sizeof(struct record) + SINK_PREFIX_MAX + SINK_LINE_MAX)
+
+/* ---- making one ---- */
+
+static char *name_of(const struct policy_sink *config)
+{
+	if (config->type == POLICY_SINK_STDOUT)
+		return xstrdup("stdout");
+	if (config->type != POLICY_SINK_SYSLOG || config->transport == POLICY_UNIX)
+		return xstrdup(config->path);
+	return xasprintf(strchr(config->path, ':') ? "%s:[%s]:%u" : "%s:%s:%u",
+			 config->transport == POLICY_UDP ? "udp" : "tcp", config->path,
+			 (unsigned)config->port);
+}
 
 struct sink *sink_new(const struct policy_sink *config)
 {
+	static const struct sink_kind *const kinds[] = {
+		[POLICY_SINK_STDOUT] = &sink_stdout, [POLICY_SINK_FILE] = &sink_file,
+		[POLICY_SINK_SYSLOG] = &sink_syslog, [POLICY_SINK_JOURNAL] = &sink_journal,
+		[POLICY_SINK_UNIX] = &sink_unix,     [POLICY_SINK_FIFO] = &sink_fifo,
+	};
 	struct sink *sink = xcalloc(1, sizeof *sink);
 
-	sink->kind = config->type == POLICY_SINK_FILE ? &sink_file : &sink_stdout;
-	sink->type = config->type;
-	sink->path = config->path ? xstrdup(config->path) : NULL;
-	sink->name = xstrdup(config->path ? config->path : "stdout");
-	sink->ring = xreallocarray(NULL, SINK_BUFFER, 1);
+	sink->kind = kinds[config->type];
+	sink->config = *config;
+	sink->config.path = config->path ? xstrdup(config->path) : NULL;
+	sink->name = name_of(config);
+	sink->size = config->buffer ? config->buffer : POLICY_BUFFER_DEFAULT;
+	sink->ring = xreallocarray(NULL, sink->size, 1);
+	sink->out = xreallocarray(NULL, SINK_OUT, 1);
+	sink->rotate = config->max_bytes;
+	sink->next = 1;
 	sink->fd = -1;
 	return sink;
 }
 
 int sink_open(struct sink *sink)
 {
-	return sink->kind->open(sink);
+	int r = sink->kind->lazy ? 0 : sink->kind->open(sink);
+
+	/* A FIFO that nobody reads yet is as it should be. */
+	return r == -ENXIO && sink->config.type == POLICY_SINK_FIFO ? 0 : r;
 }
 
 void sink_free(struct sink *sink)
@@ -39,113 +80,363 @@ void sink_free(struct sink *sink)
 	if (!sink)
 		return;
 	sink->kind->close(sink);
+	free(sink->out);
 	free(sink->ring);
 	free(sink->name);
-	free(sink->path);
+	free(sink->config.path);
 	free(sink);
 }
 
 bool sink_is(const struct sink *sink, const struct policy_sink *config)
 {
-	return sink->type == config->type && (!sink->path || strcmp(sink->path, config->path) == 0);
+	const struct policy_sink *own = &sink->config;
+
+	return own->type == config->type && own->transport == config->transport &&
+	       own->port == config->port && (!own->path || strcmp(own->path, config->path) == 0);
 }
 
-bool sink_put(struct sink *sink, const char *line, size_t length)
-{
-	size_t end = (sink->start + sink->used) % SINK_BUFFER, first = SINK_BUFFER - end;
+/* ---- the ring ---- */
 
-	/* What has been written of a line that is not finished must stay: sink_reopen may need it.
-	 */
-	if (length > SINK_BUFFER - sink->used - sink->head_written)
-		return false;
+static void ring_write(struct sink *sink, const void *bytes, size_t length)
+{
+	size_t end = (sink->start + sink->used) % sink->size, first = sink->size - end;
+
 	if (first > length)
 		first = length;
-	memcpy(sink->ring + end, line, first);
-	memcpy(sink->ring, line + first, length - first);
+	memcpy(sink->ring + end, bytes, first);
+	memcpy(sink->ring, (const char *)bytes + first, length - first);
 	sink->used += length;
-	return true;
 }
 
-bool sink_has_room(const struct sink *sink)
+/* Takes bytes off the ring; bytes may be NULL. */
+static void ring_read(struct sink *sink, void *bytes, size_t length)
 {
-	return sink->used <= SINK_BUFFER / 2;
-}
+	size_t first = sink->size - sink->start;
 
-/* Takes what was written off the ring, and keeps count of how far into a line that was. */
-static void consume(struct sink *sink, size_t length)
-{
-	const char *written = sink->ring + sink->start;
-	const char *last = memrchr(written, '\n', length);
-
-	sink->head_written =
-		last ? length - (size_t)(last + 1 - written) : sink->head_written + length;
-	sink->start = (sink->start + length) % SINK_BUFFER;
+	if (first > length)
+		first = length;
+	if (bytes) {
+		memcpy(bytes, sink->ring + sink->start, first);
+		memcpy((char *)bytes + first, sink->ring, length - first);
+	}
+	sink->start = (sink->start + length) % sink->size;
 	sink->used -= length;
 }
 
-static int64_t wait(struct sink *sink, int64_t now, int64_t longest)
+static void drop_oldest(struct sink *sink)
 {
-	sink->backoff = sink->backoff ? sink->backoff * 2 : WAIT_FIRST;
+	struct record record;
+
+	ring_read(sink, &record, sizeof record);
+	ring_read(sink, NULL, (size_t)record.prefix + record.length);
+	if (!sink->gap_first)
+		sink->gap_first = sink->next;
+	sink->next++;
+	sink->dropped++;
+}
+
+void sink_put(struct sink *sink, const struct sink_line *line)
+{
+	char prefix[SINK_PREFIX_MAX];
+	struct record record = {.length = (uint32_t)line->length, .place = (uint32_t)line->place};
+	size_t length;
+
+	if (sink->kind->prefix)
+		record.prefix = (uint32_t)sink->kind->prefix(sink, line, prefix);
+	length = sizeof record + record.prefix + line->length;
+	/* Full because nobody had the time to write, rather than because nobody takes it? */
+	if (sink->size - sink->used < length)
+		sink_flush(sink, clock_now());
+	while (sink->size - sink->used < length)
+		drop_oldest(sink);
+	ring_write(sink, &record, sizeof record);
+	ring_write(sink, prefix, record.prefix);
+	ring_write(sink, line->json, line->length);
+}
+
+static void resize(struct sink *sink, size_t size)
+{
+	char *ring;
+	size_t used;
+
+	if (size == sink->size)
+		return;
+	while (sink->used > size)
+		drop_oldest(sink);
+	ring = xreallocarray(NULL, size, 1);
+	used = sink->used;
+	ring_read(sink, ring, used);
+	free(sink->ring);
+	sink->ring = ring;
+	sink->size = size;
+	sink->start = 0;
+	sink->used = used;
+}
+
+bool sink_is_crowded(const struct sink *sink)
+{
+	return sink->used > sink->size / 2;
+}
+
+size_t sink_left(const struct sink *sink)
+{
+	return sink->used + sink->out_length - sink->out_sent;
+}
+
+/* ---- from the ring into `out` ---- */
+
+/* Puts a line behind what stands in `out`, with its number and all that belongs around it. */
+static void frame(struct sink *sink, const char *prefix, size_t prefix_length, const char *json,
+		  size_t length, size_t place)
+{
+	char number[SINK_NUMBER_MAX + 1], *to = sink->out + sink->out_length;
+	size_t digits =
+		(size_t)snprintf(number, sizeof number, "%llu", (unsigned long long)sink->next++);
+
+	if (sink->frame != SINK_FRAME_LINE)
+		length--; /* the newline */
+	if (sink->frame == SINK_FRAME_COUNTED)
+		to += sprintf(to, "%zu ", prefix_length + length + digits);
+	memcpy(to, prefix, prefix_length);
+	to += prefix_length;
+	memcpy(to, json, place);
+	memcpy(to + place, number, digits);
+	memcpy(to + place + digits, json + place, length - place);
+	sink->out_length = (size_t)(to - sink->out) + length + digits;
+	sink->ends[sink->n_ends++] = (uint32_t)sink->out_length;
+}
+
+static bool fits(struct sink *sink, size_t length)
+{
+	return !sink->kind->fits || sink->kind->fits(sink, length + SINK_NUMBER_MAX);
+}
+
+static bool take_announcement(struct sink *sink)
+{
+	char prefix[SINK_PREFIX_MAX], buffer[SINK_LINE_MAX];
+	struct sink_line line;
+	size_t prefix_length;
+
+	sink->announce(sink->context, sink, sink->gap_first, sink->next - 1, buffer, &line);
+	if (!fits(sink, line.length))
+		return false;
+	prefix_length = sink->kind->prefix ? sink->kind->prefix(sink, &line, prefix) : 0;
+	frame(sink, prefix, prefix_length, line.json, line.length, line.place);
+	sink->gap_first = 0;
+	return true;
+}
+
+static bool take_oldest(struct sink *sink)
+{
+	char bytes[SINK_PREFIX_MAX + SINK_LINE_MAX];
+	size_t start = sink->start, used = sink->used;
+	struct record record;
+
+	ring_read(sink, &record, sizeof record);
+	if (!fits(sink, record.length)) {
+		sink->start = start;
+		sink->used = used;
+		return false;
+	}
+	ring_read(sink, bytes, (size_t)record.prefix + record.length);
+	frame(sink, bytes, record.prefix, bytes + record.prefix, record.length, record.place);
+	return true;
+}
+
+/* Fills `out` if all of it is written. Returns false if there is nothing to write. */
+static bool fill(struct sink *sink)
+{
+	size_t most = sink->whole ? 1 : SINK_OUT_LINES;
+
+	if (sink->out_sent < sink->out_length)
+		return true;
+	sink->out_sent = sink->out_length = sink->n_ends = 0;
+	while (sink->n_ends < most && SINK_OUT - sink->out_length >= FRAME_MAX) {
+		if (sink->gap_first ? !take_announcement(sink) : !sink->used || !take_oldest(sink))
+			break;
+	}
+	return sink->out_length > 0;
+}
+
+/* Where the line begins and ends that is being written, or is to be written next. */
+static void line_at_hand(const struct sink *sink, size_t *ret_start, size_t *ret_end)
+{
+	size_t i = 0, start = 0;
+
+	while (i < sink->n_ends && sink->ends[i] <= sink->out_sent)
+		start = sink->ends[i++];
+	*ret_start = start;
+	*ret_end = i < sink->n_ends ? sink->ends[i] : sink->out_length;
+}
+
+/* What was begun of a line does not count any more. */
+static void rewind_line(struct sink *sink)
+{
+	size_t end;
+
+	line_at_hand(sink, &sink->out_sent, &end);
+}
+
+/* ---- writing ---- */
+
+static int64_t wait(struct sink *sink, int64_t now, int64_t first, int64_t longest)
+{
+	sink->backoff = sink->backoff < first ? first : sink->backoff * 2;
 	if (sink->backoff > longest)
 		sink->backoff = longest;
 	return sink->retry = now + sink->backoff;
 }
 
+/* What the operator can do. */
+static const char *remedy_for(const struct sink *sink, int error)
+{
+	switch (error) {
+	case EPIPE:
+	case ENXIO:
+		return "nobody reads it any more";
+	case ENOENT:
+		return "nobody has made it yet";
+	case ECONNREFUSED:
+		return "nobody listens there";
+	case EPROTOTYPE:
+		return sink->config.datagrams ? "it is a stream: write \"mode\": \"stream\""
+					      : "it takes datagrams: write \"mode\": \"datagram\"";
+	case ENOSPC:
+		return "make room on its file system";
+	case EACCES:
+	case EPERM:
+		return "make it writable for the user that runs qfwatch";
+	default:
+		return trouble_errno_remedy(error);
+	}
+}
+
 static int64_t give_up_for_now(struct sink *sink, int error, int64_t now)
 {
 	if (error == EAGAIN)
-		return wait(sink, now, WAIT_STALLED);
+		return wait(sink, now, WAIT_SLOW, WAIT_SLEEPS);
 	if (!sink->broken) {
-		const char *remedy =
-			error == EPIPE ? "nobody reads it any more" : trouble_errno_remedy(error);
+		const char *remedy = remedy_for(sink, error);
 
 		log_error("events: cannot write to %s (%s)%s%s", sink->name, strerror(error),
 			  *remedy ? ": " : "", remedy);
 	}
 	sink->broken = true;
-	return wait(sink, now, WAIT_BROKEN);
+	return wait(sink, now, WAIT_GONE, WAIT_LONG);
+}
+
+static void disconnect(struct sink *sink)
+{
+	rewind_line(sink);
+	sink->kind->close(sink);
+	sink->watched = false;
+}
+
+/* A connection that has stood for a while and is gone is made again at once, since its other side
+ * may just have been started anew; one that does not last is left alone for a second. */
+static bool may_reconnect(const struct sink *sink, int64_t now)
+{
+	return now - sink->opened >= WAIT_GONE || now < sink->opened;
+}
+
+static int prepare(struct sink *sink, int64_t now)
+{
+	int r;
+
+	if (sink->fd >= 0) {
+		bool stood = !sink->connecting;
+
+		r = sink->kind->ready ? sink->kind->ready(sink) : 0;
+		if (r >= 0 || r == -EAGAIN)
+			return r;
+		disconnect(sink);
+		if (!stood || !may_reconnect(sink, now))
+			return r;
+	}
+	sink->opened = now;
+	r = sink->kind->open(sink);
+	if (r == 0 && sink->kind->ready)
+		r = sink->kind->ready(sink);
+	if (r < 0 && r != -EAGAIN)
+		sink->kind->close(sink);
+	return r;
+}
+
+/* Writes a piece of `out`. Returns how much, or -errno. */
+static ssize_t write_piece(struct sink *sink)
+{
+	size_t start, end = sink->out_length;
+	ssize_t n;
+
+	if (sink->whole)
+		line_at_hand(sink, &start, &end);
+	n = sink->kind->write(sink, sink->out + sink->out_sent, end - sink->out_sent);
+	if (n <= 0)
+		return n ? n : -EAGAIN;
+	sink->out_sent += (size_t)n;
+	sink->backoff = 0;
+	if (sink->broken)
+		log_notice("events: %s takes events again", sink->name);
+	sink->broken = false;
+	return n;
 }
 
 int64_t sink_flush(struct sink *sink, int64_t now)
 {
-	if (!sink->used)
+	size_t written = 0;
+	int r;
+
+	if (!sink_left(sink))
 		return INT64_MAX;
 	/* A clock that was set back must not silence a sink for long. */
-	if (now < sink->retry && sink->retry - now <= WAIT_BROKEN)
+	if (now < sink->retry && sink->retry - now <= WAIT_LONG)
 		return sink->retry;
-	if (sink->fd < 0) {
-		int r = sink_open(sink);
-
-		if (r < 0)
-			return give_up_for_now(sink, -r, now);
-	}
-	while (sink->used) {
-		size_t piece = SINK_BUFFER - sink->start < sink->used ? SINK_BUFFER - sink->start
-								      : sink->used;
-		ssize_t n = sink->kind->write(sink, sink->ring + sink->start, piece);
-
-		if (n <= 0)
-			return give_up_for_now(sink, n ? (int)-n : EAGAIN, now);
-		consume(sink, (size_t)n);
-		sink->backoff = 0;
-		if (sink->broken)
-			log_notice("events: %s takes events again", sink->name);
-		sink->broken = false;
-	}
 	sink->retry = 0;
+	r = prepare(sink, now);
+	if (r < 0)
+		return give_up_for_now(sink, -r, now);
+	while (fill(sink)) {
+		ssize_t n = write_piece(sink);
+
+		if (n < 0 && n != -EAGAIN && sink->kind->reconnects) {
+			disconnect(sink);
+			if (may_reconnect(sink, now))
+				n = prepare(sink, now);
+			if (n == 0)
+				continue;
+		}
+		if (n < 0)
+			return give_up_for_now(sink, (int)-n, now);
+		written += (size_t)n;
+		if (written >= FLUSH_MOST && sink_left(sink))
+			return now;
+	}
 	return INT64_MAX;
 }
 
 void sink_reopen(struct sink *sink)
 {
-	/* Give the line back to the ring: what has been written of it still stands there, just
-	 * before `start`. */
-	sink->start = (sink->start + SINK_BUFFER - sink->head_written) % SINK_BUFFER;
-	sink->used += sink->head_written;
-	sink->head_written = 0;
-	sink->kind->close(sink);
 	sink->retry = sink->backoff = 0;
+	if (sink->fd >= 0 && sink->kind->stays && sink->kind->stays(sink))
+		return;
+	disconnect(sink);
 	/* What cannot be opened now is told, and tried again, by the next flush that has something
 	 * to write. */
 	sink_open(sink);
+}
+
+void sink_configure(struct sink *sink, const struct policy *policy,
+		    const struct policy_sink *config)
+{
+	bool other_mode = sink->config.datagrams != config->datagrams;
+	char *path = sink->config.path;
+
+	sink->wanted = (policy->events & ~config->exclude) | config->include;
+	if (sink->config.max_bytes != config->max_bytes)
+		sink->rotate = config->max_bytes;
+	sink->config = *config;
+	sink->config.path = path;
+	resize(sink, config->buffer ? config->buffer : POLICY_BUFFER_DEFAULT);
+	if (other_mode)
+		sink_reopen(sink);
 }

@@ -1,30 +1,36 @@
 /* sink_file.c - events appended to a file, which a rotation may rename at any time (then SIGHUP
- * opens it again by name). */
+ * opens it again by name), or which is rotated here: path becomes path.1, path.1 becomes path.2,
+ * and so on.
+ */
 #include "qfwatch/sink.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "qfwatch/log.h"
+
 /* A line cut short by a crash or a full disk: end it, so that the next one stands by itself. */
-static void mend_last_line(int fd)
+static bool mend_last_line(int fd, off_t length)
 {
-	struct stat stat;
 	char last;
 
-	if (fstat(fd, &stat) == 0 && stat.st_size > 0 &&
-	    pread(fd, &last, 1, stat.st_size - 1) == 1 && last != '\n')
-		if (write(fd, "\n", 1) != 1)
-			return; /* the write of the next line will tell */
+	/* If that cannot be written, the write of the next line will tell. */
+	return length > 0 && pread(fd, &last, 1, length - 1) == 1 && last != '\n' &&
+	       write(fd, "\n", 1) == 1;
 }
 
-static int file_open(struct sink *sink)
+/* Opens the file of that name, and leaves an older one that is open to the caller. */
+static int open_by_name(struct sink *sink)
 {
 	struct stat stat;
 	/* O_RDWR, to see how it ends. O_NONBLOCK: a FIFO put in its place must not hold us. */
-	int fd = open(sink->path, O_RDWR | O_CREAT | O_APPEND | O_NOCTTY | O_NONBLOCK | O_CLOEXEC,
-		      0640);
+	int fd = open(sink->config.path,
+		      O_RDWR | O_CREAT | O_APPEND | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0640);
 
 	if (fd < 0)
 		return -errno;
@@ -32,16 +38,25 @@ static int file_open(struct sink *sink)
 		close(fd);
 		return -EINVAL;
 	}
-	mend_last_line(fd);
+	sink->length = (uint64_t)stat.st_size + mend_last_line(fd, stat.st_size);
+	sink->rotate = sink->config.max_bytes;
 	sink->fd = fd;
 	return 0;
+}
+
+static int file_open(struct sink *sink)
+{
+	return open_by_name(sink);
 }
 
 static ssize_t file_write(struct sink *sink, const char *bytes, size_t length)
 {
 	ssize_t n = write(sink->fd, bytes, length);
 
-	return n < 0 ? (errno == EINTR ? -EAGAIN : -errno) : n;
+	if (n < 0)
+		return errno == EINTR ? -EAGAIN : -errno;
+	sink->length += (uint64_t)n;
+	return n;
 }
 
 static void file_close(struct sink *sink)
@@ -51,4 +66,93 @@ static void file_close(struct sink *sink)
 	sink->fd = -1;
 }
 
-const struct sink_kind sink_file = {file_open, file_write, file_close};
+/* ---- rotation ---- */
+
+/* Renames path.1 ... so that path.1 is free: up to the first number that is, or to the last that is
+ * kept, which goes. */
+static int make_place(const char *path, unsigned keep)
+{
+	char from[PATH_MAX], to[PATH_MAX];
+	struct stat stat;
+	unsigned last = 1;
+
+	for (; last < keep; last++) {
+		snprintf(to, sizeof to, "%s.%u", path, last);
+		if (lstat(to, &stat) < 0 && errno == ENOENT)
+			break;
+	}
+	for (; last > 1; last--) {
+		snprintf(from, sizeof from, "%s.%u", path, last - 1);
+		snprintf(to, sizeof to, "%s.%u", path, last);
+		if (rename(from, to) < 0 && errno != ENOENT)
+			return -errno;
+	}
+	return 0;
+}
+
+/* Is the file that is open the one of that name? An operator's rotation may have renamed it, with
+ * SIGHUP still to come. */
+static bool has_its_name(const struct sink *sink, const struct stat *open)
+{
+	struct stat named;
+
+	return stat(sink->config.path, &named) == 0 && named.st_dev == open->st_dev &&
+	       named.st_ino == open->st_ino;
+}
+
+static bool file_stays(const struct sink *sink)
+{
+	struct stat stat;
+
+	return fstat(sink->fd, &stat) == 0 && has_its_name(sink, &stat);
+}
+
+static int rotate(struct sink *sink, size_t length)
+{
+	char first[PATH_MAX];
+	struct stat stat;
+	int old = sink->fd, r;
+
+	if (fstat(old, &stat) < 0)
+		return -errno;
+	sink->length = (uint64_t)stat.st_size;
+	if (sink->length == 0 || sink->length + length <= sink->rotate)
+		return 0; /* somebody has made it shorter */
+	if (has_its_name(sink, &stat)) {
+		r = make_place(sink->config.path, sink->config.keep);
+		if (r < 0)
+			return r;
+		snprintf(first, sizeof first, "%s.1", sink->config.path);
+		if (rename(sink->config.path, first) < 0)
+			return -errno;
+	}
+	/* If that fails, writing goes on in the old one. */
+	r = open_by_name(sink);
+	if (r == 0)
+		close(old);
+	return r;
+}
+
+static bool file_fits(struct sink *sink, size_t length)
+{
+	int r;
+
+	if (!sink->rotate || sink->length + sink->out_length + length <= sink->rotate)
+		return true;
+	if (sink->out_length)
+		return false; /* its lines are for the old file */
+	r = rotate(sink, length);
+	if (r < 0) {
+		log_error("events: cannot rotate %s (%s): it grows on", sink->name, strerror(-r));
+		sink->rotate = sink->length + sink->config.max_bytes;
+	}
+	return true;
+}
+
+const struct sink_kind sink_file = {
+	.open = file_open,
+	.write = file_write,
+	.close = file_close,
+	.fits = file_fits,
+	.stays = file_stays,
+};

@@ -64,4 +64,8 @@ static void stdout_close(struct sink *sink)
 	sink->fd = -1;
 }
 
-const struct sink_kind sink_stdout = {stdout_open, stdout_write, stdout_close};
+const struct sink_kind sink_stdout = {
+	.open = stdout_open,
+	.write = stdout_write,
+	.close = stdout_close,
+};

@@ -84,6 +84,11 @@ struct event {
 	const char *program; /* qfwatch.program: the one that was run */
 	struct event_count counts[EVENT_MAX_COUNTS];
 	size_t n_counts;
+	/* email.from and email.to: shown only where events_want_addresses. */
+	const char *sender; /* "<>": the null sender; NULL: not known */
+	const char *const *recipients;
+	size_t n_recipients;
+	bool recipients_cut; /* the message has more recipients than are given */
 };
 
 struct events;
@@ -95,13 +100,16 @@ void events_free(
 	struct events *events); /* flushes what can be written without waiting; NULL is fine */
 
 /* Opens the policy's sinks; those that are open already stay and keep their sequence, those that
- * are no longer named are closed. Returns 0, or -errno with the findings in *problems and
- * everything as it was. */
+ * are no longer named are closed. Reads the key for hashed addresses. Returns 0, or -errno with the
+ * findings in *problems and everything as it was. */
 int events_configure(struct events *events, const struct policy *policy, struct problems *problems);
 
 /* Reopens the file sinks by name (after a rotation). What cannot be opened again is logged and
  * tried at each flush. */
 void events_reopen(struct events *events);
+
+/* Do events show sender and recipients? Else nobody needs to collect them. */
+bool events_want_addresses(const struct events *events);
 
 /* Renders and queues one event. Never blocks, never fails. */
 void events_emit(struct events *events, const struct event *event);
@@ -111,12 +119,16 @@ void events_emit(struct events *events, const struct event *event);
  * written. */
 int64_t events_flush(struct events *events, int64_t now);
 
+/* Becomes readable when a sink that was full takes something again: then events_flush has work. -1:
+ * there is none, and the time that events_flush returns must do. It stays the same. */
+int events_fd(const struct events *events);
+
 /* Waits for the sinks to take everything, as long as they take something every `patience`
- * microseconds. For the end of a run, and for runs that are no daemon's. Returns false when
- * something is left. */
+ * microseconds; not for those that are known to be gone. For the end of a run, and for runs that
+ * are no daemon's. Returns false when something is left. */
 bool events_wait(struct events *events, int64_t patience);
 
-/* Is a sink's buffer more than half full? */
+/* Is a sink's buffer more than half full, of those that are not known to be gone? */
 bool events_crowded(const struct events *events);
 
 /* Renders one event as the line that a sink writes (newline included). Pure but for the run's

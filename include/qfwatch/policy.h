@@ -124,11 +124,52 @@ struct policy_tier {
 	bool is_glob;	 /* directory holds one of * ? [ */
 };
 
-enum policy_sink_type { POLICY_SINK_STDOUT, POLICY_SINK_FILE };
+enum policy_sink_type {
+	POLICY_SINK_STDOUT,
+	POLICY_SINK_FILE,    /* appended to `path` */
+	POLICY_SINK_SYSLOG,  /* RFC 5424 to `transport` */
+	POLICY_SINK_JOURNAL, /* systemd's, by its native protocol; `path` is its socket */
+	POLICY_SINK_UNIX,    /* the socket `path`: a stream, or datagrams */
+	POLICY_SINK_FIFO,    /* the named pipe `path` */
+};
+
+enum policy_transport { POLICY_UNIX, POLICY_UDP, POLICY_TCP };
+
+/* Bytes of lines that may wait in front of a sink. */
+#define POLICY_BUFFER_LEAST   (64 * 1024)
+#define POLICY_BUFFER_DEFAULT (1024 * 1024)
+#define POLICY_BUFFER_MOST    (64 * 1024 * 1024)
+
+/* Where a journal and a local syslog are. */
+#define POLICY_JOURNAL_SOCKET "/run/systemd/journal/socket"
+#define POLICY_SYSLOG_SOCKET  "/dev/log"
+
+/* Rotation of a file by qfwatch itself. */
+#define POLICY_ROTATE_LEAST (64 * 1024)
+#define POLICY_KEEP_DEFAULT 5
+#define POLICY_KEEP_MOST    1000
 
 struct policy_sink {
 	enum policy_sink_type type;
-	char *path; /* POLICY_SINK_FILE: absolute; NULL otherwise */
+	char *path; /* absolute; of a syslog by UDP or TCP the numeric address; NULL for stdout */
+	/* This sink's own choice, as bits of policy.events: it takes (events & ~exclude) | include.
+	 * No event is in both. */
+	uint32_t include, exclude;
+	uint64_t buffer;    /* bytes; 0: POLICY_BUFFER_DEFAULT */
+	uint64_t max_bytes; /* file: begin a new one rather than grow beyond; 0: never */
+	unsigned keep;	    /* file: how many old ones, path.1 (the newest) and on */
+	enum policy_transport transport; /* syslog */
+	uint16_t port;			 /* syslog by UDP and TCP */
+	unsigned facility;		 /* syslog: its number, as RFC 5424 has them */
+	bool datagrams;			 /* unix: a datagram for each line */
+};
+
+/* What events say of a message's addresses. */
+enum policy_addresses {
+	POLICY_ADDRESSES_DOMAIN, /* the recipients' domains */
+	POLICY_ADDRESSES_NONE,
+	POLICY_ADDRESSES_HASH, /* and sender and recipients, as HMAC-SHA-256 */
+	POLICY_ADDRESSES_FULL, /* and sender and recipients */
 };
 
 /* How fast rules may act. What is due beyond that waits for its turn. */
@@ -183,6 +224,8 @@ struct policy {
 	/* Which events are written: bit i is enum event_action i of events.h by its place in
 	 * policy_event_names. Default: all but message-tracked and message-attempted. */
 	uint32_t events;
+	enum policy_addresses addresses;
+	char *addresses_key; /* POLICY_ADDRESSES_HASH: the file with the key, absolute */
 };
 
 /* The names of the event actions, in the order of the bits in policy.events; ends with NULL.

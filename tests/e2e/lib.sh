@@ -39,6 +39,7 @@ e2e_begin() {
 
 # e2e_end: the last line of every test.
 e2e_end() {
+	events_hold_to_schema
 	ENDED=1
 	[ "$FAILED" -eq 0 ]
 	exit
@@ -602,6 +603,16 @@ saw_event() {
 moves() {
 	events -a message-moved -w "/email/local_id=$1" -- /qfwatch/move/from /qfwatch/move/to /qfwatch/move/rule /event/reason \
 		/qfwatch/message/attempts | tr '\t' '|'
+}
+
+# events_hold_to_schema: every event that the test made does: those in $T and one folder below, in files and on stdout.
+# Only a failure is worth a line: it is not what the test is about.
+events_hold_to_schema() {
+	local files schema=$E2E/../../contrib/events-1.schema.json
+	mapfile -t files < <(find "$T" -maxdepth 2 -type f \( -name '*json*' -o -name '*.out' -o -name '*events*' \) -exec \
+		grep -lsF '"dataset":"qfwatch.queue"' {} +)
+	[ "${#files[@]}" -eq 0 ] || "$TOOLS/schema" --events "$schema" "${files[@]}" >"$T/schema.found" 2>&1 ||
+		fail "every event holds to contrib/events-1.schema.json" "$(cat "$T/schema.found")"
 }
 
 # events_are_sound FILE...: whole JSON lines, short enough, none lost.

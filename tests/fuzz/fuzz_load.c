@@ -63,8 +63,9 @@ static void check_policy(const struct policy *policy)
 	for (size_t i = 0; i < policy->n_rules; i++)
 		check_rule(policy, &policy->rules[i]);
 	for (size_t i = 0; i < policy->n_sinks; i++)
-		must((policy->sinks[i].type == POLICY_SINK_FILE) == (policy->sinks[i].path != NULL),
-		     "a file has a path");
+		must((policy->sinks[i].type != POLICY_SINK_STDOUT) ==
+			     (policy->sinks[i].path != NULL),
+		     "all but stdout have a path");
 }
 
 static bool same(const struct policy_decision *a, const struct policy_decision *b)

@@ -10,7 +10,7 @@ fuzz_load)
 		cp "$f" "$2/seed-$n"
 	done
 	;;
-fuzz_qfile)
+fuzz_qfile | fuzz_events)
 	cp tests/fuzz/qfile-seeds/* "$2/"
 	;;
 fuzz_qtext)

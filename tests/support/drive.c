@@ -124,6 +124,7 @@ const char *drive_next(void)
 		bool move;
 
 		last = lines_parse(log + offset, (size_t)(end + 1 - log) - offset);
+		lines_check(last);
 		move = lines_at(last, "qfwatch/move") != NULL;
 		snprintf(text, sizeof(text), "%s%s%s%s%s", lines_text(last, "event/action"),
 			 text_or(" ", "email/local_id"),

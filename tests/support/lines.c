@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "qfwatch/events.h"
 
+#include "schema.h"
 #include "testing.h"
 
 json_t *lines_parse(const char *line, size_t length)
@@ -22,6 +24,32 @@ json_t *lines_parse(const char *line, size_t length)
 		fprintf(stderr, "%s at %d\n%.*s", error.text, error.position, (int)length, line);
 	check(json != NULL);
 	return json;
+}
+
+static struct schema *schema;
+
+/* Before the tests go into folders of their own. */
+__attribute__((constructor)) static void load_schema(void)
+{
+	const char *named = getenv("QFWATCH_SCHEMA");
+	const char *path = named ? named : "contrib/events-1.schema.json";
+
+	if (!named && access(path, R_OK) < 0)
+		return;
+	schema = schema_load(path);
+	if (!schema)
+		abort();
+}
+
+__attribute__((destructor)) static void free_schema(void)
+{
+	schema_free(schema);
+}
+
+void lines_check(const json_t *event)
+{
+	if (schema)
+		check(schema_check(schema, event, stderr, "event "));
 }
 
 json_t *lines_at(json_t *json, const char *path)

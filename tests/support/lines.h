@@ -12,6 +12,11 @@
  * (json_decref). */
 json_t *lines_parse(const char *line, size_t length);
 
+/* The event must hold to contrib/events-1.schema.json (QFWATCH_SCHEMA names another): ends the
+ * process if it does not. The schema is read when the program starts, from the project's folder;
+ * elsewhere there is none, and nothing is checked. */
+void lines_check(const json_t *event);
+
 /* What stands at "a/b/c", borrowed; NULL: nothing. */
 json_t *lines_at(json_t *json, const char *path);
 const char *lines_text(json_t *json, const char *path); /* NULL: no string there */

@@ -204,7 +204,7 @@ static void assert_sound(const struct policy *policy)
 	for (size_t i = 0; i < policy->n_windows; i++)
 		assert_in_range(policy->windows[i].within, 1, 86400);
 	for (size_t i = 0; i < policy->n_sinks; i++)
-		assert_int_equal(policy->sinks[i].type == POLICY_SINK_FILE,
+		assert_int_equal(policy->sinks[i].type != POLICY_SINK_STDOUT,
 				 policy->sinks[i].path != NULL);
 }
 
@@ -434,6 +434,63 @@ static void event_sets_and_sinks(void **state)
 	assert_int_equal(policy->n_sinks, 2);
 	assert_string_equal(policy->sinks[0].path, "/etc/qfwatch/log/e.json");
 	assert_string_equal(policy->sinks[1].path, "/var/e.json");
+	policy_free(policy);
+}
+
+/* What each sink takes besides, or not: (events & ~exclude) | include. */
+static void sink_filters(void **state)
+{
+	const uint32_t all = (UINT32_C(1) << EVENT_ACTIONS) - 1;
+	struct policy *policy = parse_valid(
+		"{" TIERS RULES ", \"events\": {\"sinks\": ["
+		"{\"type\": \"stdout\", \"exclude\": [\"*\"], \"include\": [\"tier-lost\"]},"
+		"{\"type\": \"journal\", \"include\": [\"*\"], \"exclude\": [\"started\"]},"
+		"{\"type\": \"syslog\", \"include\": [\"message-tracked\"]}],"
+		"\"exclude\": [\"*\"], \"include\": [\"stopped\", \"started\"]}}");
+
+	(void)state;
+	assert_int_equal(policy->events, 1u << EVENT_STOPPED | 1u << EVENT_STARTED);
+	assert_int_equal(policy->sinks[0].include, 1u << EVENT_TIER_LOST);
+	assert_int_equal(policy->sinks[0].exclude, all & ~(1u << EVENT_TIER_LOST));
+	assert_int_equal(policy->sinks[1].include, all & ~(1u << EVENT_STARTED));
+	assert_int_equal(policy->sinks[1].exclude, 1u << EVENT_STARTED);
+	assert_int_equal(policy->sinks[2].include, 1u << EVENT_MESSAGE_TRACKED);
+	assert_int_equal(policy->sinks[2].exclude, 0);
+	policy_free(policy);
+}
+
+static void sink_settings(void **state)
+{
+	struct policy *policy = parse_valid(
+		"{" TIERS RULES ", \"events\": {\"addresses\": \"hash\", \"addresses_key\": \"k\","
+		"\"sinks\": [{\"type\": \"syslog\"},"
+		"{\"type\": \"syslog\", \"address\": \"tcp:[::1]:601\", \"facility\": \"kern\"},"
+		"{\"type\": \"syslog\", \"address\": \"udp:localhost:514\"},"
+		"{\"type\": \"journal\", \"buffer\": \"64KiB\"},"
+		"{\"type\": \"unix\", \"path\": \"a\", \"mode\": \"datagram\"},"
+		"{\"type\": \"file\", \"path\": \"b\", \"max_bytes\": \"1MiB\"},"
+		"{\"type\": \"file\", \"path\": \"c\", \"max_bytes\": 65536, \"keep\": 9}]}}");
+	const struct policy_sink *sinks = policy->sinks;
+
+	(void)state;
+	assert_int_equal(policy->addresses, POLICY_ADDRESSES_HASH);
+	assert_string_equal(policy->addresses_key, "/etc/qfwatch/k");
+	assert_int_equal(sinks[0].transport, POLICY_UNIX);
+	assert_string_equal(sinks[0].path, "/dev/log");
+	assert_int_equal(sinks[0].facility, 2);
+	assert_int_equal(sinks[1].transport, POLICY_TCP);
+	assert_string_equal(sinks[1].path, "::1");
+	assert_int_equal(sinks[1].port, 601);
+	assert_int_equal(sinks[1].facility, 0);
+	assert_int_equal(sinks[2].transport, POLICY_UDP);
+	assert_string_equal(sinks[2].path, "127.0.0.1");
+	assert_string_equal(sinks[3].path, "/run/systemd/journal/socket");
+	assert_int_equal(sinks[3].buffer, 65536);
+	assert_true(sinks[4].datagrams);
+	assert_int_equal(sinks[5].max_bytes, 1024 * 1024);
+	assert_int_equal(sinks[5].keep, POLICY_KEEP_DEFAULT);
+	assert_int_equal(sinks[6].max_bytes, 65536);
+	assert_int_equal(sinks[6].keep, 9);
 	policy_free(policy);
 }
 
@@ -698,6 +755,8 @@ int main(void)
 		cmocka_unit_test(paths_and_defaults),
 		cmocka_unit_test(event_names),
 		cmocka_unit_test(event_sets_and_sinks),
+		cmocka_unit_test(sink_filters),
+		cmocka_unit_test(sink_settings),
 		cmocka_unit_test(freeing_nothing),
 		cmocka_unit_test(odd_bytes),
 		cmocka_unit_test(deep_nesting),

@@ -19,6 +19,7 @@
 #include "qfwatch/clock.h"
 #include "qfwatch/events.h"
 
+#include "../support/gaps.h"
 #include "../support/lines.h"
 #include "../support/testing.h"
 
@@ -53,7 +54,8 @@ static void to_files(size_t count)
 
 		name[3] = (char)('0' + i);
 		free(sinks[i].path);
-		sinks[i] = (struct policy_sink){POLICY_SINK_FILE, strdup(testing_path("%s", name))};
+		sinks[i] = (struct policy_sink){.type = POLICY_SINK_FILE,
+						.path = strdup(testing_path("%s", name))};
 	}
 }
 
@@ -300,6 +302,10 @@ static void disk_full(void)
 		/* Tried again later and later, but at least once a minute. */
 		check(again > now && again <= now + 61 * CLOCK_SECOND);
 		now = again;
+		/* SIGHUP, but nobody has renamed it: the line at hand is finished, not begun anew.
+		 */
+		if (i == 10)
+			events_reopen(events);
 	}
 	check(unlink("ballast") == 0);
 	emit(events, ++number);
@@ -360,41 +366,6 @@ static void receive(int fd)
 	received[received_length] = 0;
 }
 
-/* Judges all that was received: sequence without holes but for those announced, first and last and
- * number of each exactly so. Returns how many were dropped. */
-static intmax_t judge(intmax_t *ret_last, unsigned *ret_gaps)
-{
-	intmax_t sequence = 0, dropped = 0;
-	const char *text = received;
-
-	*ret_gaps = 0;
-	while (*text) {
-		const char *end = strchr(text, '\n');
-		json_t *json;
-		intmax_t number;
-
-		check(end != NULL);
-		json = lines_parse(text, (size_t)(end + 1 - text));
-		number = lines_number(json, "event/sequence");
-		if (strcmp(lines_text(json, "event/action"), "events-dropped") == 0) {
-			check_equal(lines_number(json, "qfwatch/counts/first"), sequence + 1);
-			check_equal(lines_number(json, "qfwatch/counts/last"), number - 1);
-			check_equal(lines_number(json, "qfwatch/counts/dropped"),
-				    number - 1 - sequence);
-			check(number - 1 - sequence > 0);
-			dropped += number - 1 - sequence;
-			++*ret_gaps;
-		} else {
-			check_equal(number, sequence + 1);
-		}
-		sequence = number;
-		json_decref(json);
-		text = end + 1;
-	}
-	*ret_last = sequence;
-	return dropped;
-}
-
 /* A reader that sleeps, and wakes up now and then. */
 static void stalled_reader(int reader, int writer)
 {
@@ -430,7 +401,7 @@ static void stalled_reader(int reader, int writer)
 	}
 	check(events_flush(events, now += 2 * CLOCK_SECOND) == INT64_MAX);
 	receive(reader);
-	check_equal(judge(&last, &gaps), events_dropped(events));
+	check_equal(gaps_judge(received, &last, &gaps), events_dropped(events));
 	check(gaps >= (unsigned)rounds && gaps <= 2 * (unsigned)rounds);
 	check(events_dropped(events) > 300u * (unsigned)rounds);
 	/* Every event has its number, and every gap one for its announcement. */
@@ -498,19 +469,12 @@ static void stdout_is_a_file(void)
 	configure(events, to_sinks(1));
 	for (unsigned i = 1; i <= 5000; i++)
 		emit(events, i);
-	/* More than the buffer takes at once. */
-	check(events_dropped(events) > 0);
+	/* More than the buffer holds, but it is written when it is full. */
 	check(events_wait(events, CLOCK_SECOND));
+	check_equal(events_dropped(events), 0);
 	check(dup2(saved, STDOUT_FILENO) == STDOUT_FILENO);
 	close(saved);
-	{
-		char *text = testing_read("out", NULL);
-		const char *rest = lines_are(text, 1, 1500, &sequence);
-		const char *last = strstr(rest, "events-dropped");
-
-		check(last && strchr(last, '\n')[1] == 0);
-		free(text);
-	}
+	file_holds("out", 1, 5000, &sequence);
 	finish(events);
 }
 
