@@ -15,7 +15,8 @@ static bool needs_text(struct engine *engine, const struct message *message)
 {
 	unsigned tier = engine_directory(engine, message)->tier;
 
-	return engine->policy->n_windows || (engine->policy->text_tiers >> tier & 1);
+	return engine->policy->n_windows || (engine->policy->text_tiers >> tier & 1) ||
+	       events_want_addresses(engine->events);
 }
 
 /* Has the text at hand from now to engine_drop_text, where a rule may ask for it. Returns 0 or
@@ -44,6 +45,14 @@ void engine_drop_text(struct engine *engine)
 	engine->text = NULL;
 	free(engine->text_owned);
 	engine->text_owned = NULL;
+}
+
+/* How much of it events may show. */
+enum policy_show engine_shows(const struct engine *engine)
+{
+	return engine->policy->addresses == POLICY_ADDRESSES_NONE   ? POLICY_SHOW_NOTHING
+	       : engine->policy->addresses == POLICY_ADDRESSES_FULL ? POLICY_SHOW_ALL
+								    : POLICY_SHOW_DOMAINS;
 }
 
 /* ---- how many there are ---- */

@@ -12,6 +12,7 @@
 #ifndef QFWATCH_ENGINE_PARTS_H
 #define QFWATCH_ENGINE_PARTS_H
 
+#include "qfwatch/addresses.h"
 #include "qfwatch/clock.h"
 #include "qfwatch/control.h"
 #include "qfwatch/domains.h"
@@ -145,6 +146,7 @@ bool engine_finish_carries(struct engine *engine);
 int engine_read_text(struct engine *engine, const struct message *message,
 		     const struct control *control);
 void engine_drop_text(struct engine *engine);
+enum policy_show engine_shows(const struct engine *engine);
 struct policy_message engine_policy_message(struct engine *engine, const struct message *message);
 void engine_watch_levels(struct engine *engine);
 
@@ -210,6 +212,8 @@ struct action_report {
 	size_t n_domains;
 	bool domains_cut;
 	char names[2048];
+	/* The sender first, then recipients; empty where events do not show them. */
+	struct address_list addresses;
 };
 
 /* From the decision, and from the first `head` bytes of the qf, which stand in the engine's buffer.

@@ -190,7 +190,7 @@ static void notice(struct engine *engine, const struct policy_rule *rule,
 		.size = message->size,
 	};
 
-	policy_reason(rule, &facts, engine->now / CLOCK_SECOND, POLICY_SHOW_DOMAINS, reason,
+	policy_reason(rule, &facts, engine->now / CLOCK_SECOND, engine_shows(engine), reason,
 		      sizeof reason);
 	snprintf(text, sizeof text, "%s: %.*s in %s (%s)", rule->notice ? rule->notice : "noticed",
 		 (int)message->id_length, table_id(message), event.tier, rule->name);

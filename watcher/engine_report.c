@@ -83,6 +83,19 @@ void engine_report_trouble(struct engine *engine, enum event_action action,
 	events_emit(engine->events, &event);
 }
 
+static void prepare_addresses(struct engine *engine, struct address_list *ret)
+{
+	const struct policy_text *text = engine->text;
+
+	ret->used = ret->count = 0;
+	ret->cut = false;
+	if (!text || !events_want_addresses(engine->events))
+		return;
+	address_list_add(ret, text->sender.bytes, text->sender.length);
+	for (size_t i = 0; i < text->n_recipients && !ret->cut; i++)
+		address_list_add(ret, text->recipients[i].bytes, text->recipients[i].length);
+}
+
 void engine_prepare_report(struct engine *engine, const struct message *message,
 			   const struct policy_decision *decision, size_t head,
 			   struct action_report *ret)
@@ -90,11 +103,12 @@ void engine_prepare_report(struct engine *engine, const struct message *message,
 	struct policy_message judged = engine_policy_message(engine, message);
 
 	snprintf(ret->rule, sizeof ret->rule, "%s", decision->rule->name);
-	policy_reason(decision->rule, &judged, engine->now / CLOCK_SECOND, POLICY_SHOW_DOMAINS,
+	policy_reason(decision->rule, &judged, engine->now / CLOCK_SECOND, engine_shows(engine),
 		      ret->reason, sizeof ret->reason);
 	ret->n_domains = qfile_domains(engine->buffer, head, ret->domains, EVENT_MAX_DOMAINS,
 				       ret->names, sizeof ret->names, &ret->domains_cut);
 	ret->domains_cut |= engine->buffer_cut;
+	prepare_addresses(engine, &ret->addresses);
 }
 
 /* The domains point into the report itself. */
@@ -108,6 +122,15 @@ void engine_copy_report(struct action_report *to, const struct action_report *fr
 static void report_action(struct engine *engine, struct event *event,
 			  const struct action_report *report)
 {
+	const char *addresses[ADDRESS_LIST_MAX];
+	size_t n_addresses = address_list_from(&report->addresses, 0, addresses);
+
+	if (n_addresses) {
+		event->sender = addresses[0];
+		event->recipients = addresses + 1;
+		event->n_recipients = n_addresses - 1;
+		event->recipients_cut = report->addresses.cut;
+	}
 	event->domains = report->domains;
 	event->n_domains = report->n_domains;
 	event->domains_cut = report->domains_cut;

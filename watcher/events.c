@@ -442,13 +442,21 @@ static void put_own(struct json_line *line, const struct events *events, const s
 	} else if (event->rule) {
 		put_text(line, ",\"rule\":", event->rule, CAP_NAME);
 	}
-	if (event->domain)
-		put_text(line, ",\"domain\":", event->domain, CAP_DOMAIN);
+	if (event->domain) {
+		put_text(line, ",\"domain\":{\"name\":", event->domain, CAP_DOMAIN);
+		for (size_t i = 0; i < event->n_counts; i++) {
+			put_text(line, ",", event->counts[i].name, CAP_COUNT);
+			json_line_raw(line, ":");
+			json_line_uint(line, event->counts[i].value);
+		}
+		json_line_raw(line, "}");
+	}
 	if (event->program)
 		put_text(line, ",\"program\":", event->program, CAP_NAME);
 	if (event->remedy && event->remedy[0])
 		put_text(line, ",\"remedy\":", event->remedy, CAP_REMEDY);
-	put_counts(line, event);
+	if (!event->domain)
+		put_counts(line, event);
 	if (event->has_message)
 		put_message(line, events, event);
 	if (line->lossy)

@@ -28,7 +28,7 @@ done
 ok "60 messages for one domain, 3 for another" wait_until 20 has_messages_for dead.example "$QUEUE" 60
 daemon_start
 run_queue "$QUEUE"
-saw_event 5 "the domain's failures are told" domain-deferred /qfwatch/domain=dead.example
+saw_event 5 "the domain's failures are told" domain-deferred /qfwatch/domain/name=dead.example
 ok "all of the domain leave QUEUE" wait_until 5 has_messages_for dead.example "$MIDQUEUE" 60
 is "none is left there" "$(messages_for dead.example "$QUEUE")" 0
 is "the other domain stays" "$(messages_for other.example "$QUEUE")" 3
@@ -39,7 +39,7 @@ sink_accept
 one=$(ls "$MIDQUEUE"/qf* | head -n 1)
 one=${one##*/qf}
 run_queue "$MIDQUEUE" "-qI$one"
-saw_event 5 "a delivery from MIDQUEUE is told" domain-recovered /qfwatch/domain=dead.example
+saw_event 5 "a delivery from MIDQUEUE is told" domain-recovered /qfwatch/domain/name=dead.example
 ok "the rest comes back" wait_until 10 has_messages_for dead.example "$QUEUE" 59
 is "by the rule" "$(count_events message-moved "/qfwatch/move/rule=alive again")" 59
 daemon_stop

@@ -248,12 +248,36 @@ static void put_events(const struct dump *dump)
 		if (!(policy->events >> i & 1))
 			fprintf(dump->to, " %s", policy_event_names[i]);
 	fputc('\n', dump->to);
+	if (policy->addresses != POLICY_ADDRESSES_DOMAIN) {
+		fprintf(dump->to, "addresses: %d", policy->addresses);
+		if (policy->addresses_key)
+			put_path(dump, policy->addresses_key);
+		fputc('\n', dump->to);
+	}
 	for (size_t i = 0; i < policy->n_sinks; i++) {
 		const struct policy_sink *sink = &policy->sinks[i];
 
-		fputs(sink->type == POLICY_SINK_STDOUT ? "sink: stdout" : "sink: file", dump->to);
+		static const char *const types[] = {
+			[POLICY_SINK_STDOUT] = "stdout", [POLICY_SINK_FILE] = "file",
+			[POLICY_SINK_SYSLOG] = "syslog", [POLICY_SINK_JOURNAL] = "journal",
+			[POLICY_SINK_UNIX] = "unix",	 [POLICY_SINK_FIFO] = "fifo",
+		};
+
+		fprintf(dump->to, "sink: %s", types[sink->type]);
 		if (sink->path)
 			put_path(dump, sink->path);
+		if (sink->include || sink->exclude)
+			fprintf(dump->to, " include %x exclude %x", sink->include, sink->exclude);
+		if (sink->buffer)
+			fprintf(dump->to, " buffer %llu", (unsigned long long)sink->buffer);
+		if (sink->max_bytes)
+			fprintf(dump->to, " max_bytes %llu keep %u",
+				(unsigned long long)sink->max_bytes, sink->keep);
+		if (sink->type == POLICY_SINK_SYSLOG)
+			fprintf(dump->to, " transport %d port %u facility %u", sink->transport,
+				sink->port, sink->facility);
+		if (sink->datagrams)
+			fputs(" datagrams", dump->to);
 		fputc('\n', dump->to);
 	}
 }

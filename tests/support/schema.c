@@ -737,7 +737,7 @@ struct schema *schema_load(const char *path)
 
 	if (!schema)
 		return NULL;
-	schema->root = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
+	schema->root = json_load_file(path, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
 	if (!schema->root) {
 		fprintf(stderr, "schema: %s:%d:%d: %s\n", path, error.line, error.column,
 			error.text);
