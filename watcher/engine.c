@@ -146,6 +146,11 @@ static void name_removed(struct engine *engine, const struct notify_event *event
 	ref = table_find(engine->table, (uint16_t)event->owner, id, length);
 	if (!ref || engine_is_away(table_get(engine->table, ref)))
 		return;
+	/* Quarantined or released: sendmail writes the new name before it removes the old one. */
+	if (held != table_get(engine->table, ref)->held) {
+		table_push_ready(engine->table, ref);
+		return;
+	}
 	if (fstatat(dir->qf, event->name, &stat, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT) {
 		table_push_ready(engine->table, ref);
 		return;

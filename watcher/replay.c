@@ -18,18 +18,18 @@
 
 /* ---- names ---- */
 
-static size_t add_rule(struct replay_result *result, const char *name, int rule)
+static void add_rule(struct replay_result *result, const char *name, int rule)
 {
 	result->rules = xreallocarray(result->rules, result->n_rules + 1, sizeof *result->rules);
-	result->rules[result->n_rules] = (struct replay_rule){.name = xstrdup(name), .rule = rule};
-	return result->n_rules++;
+	result->rules[result->n_rules++] =
+		(struct replay_rule){.name = xstrdup(name), .rule = rule};
 }
 
-static size_t add_tier(struct replay_result *result, const char *name, int tier)
+static void add_tier(struct replay_result *result, const char *name, int tier)
 {
 	result->tiers = xreallocarray(result->tiers, result->n_tiers + 1, sizeof *result->tiers);
-	result->tiers[result->n_tiers] = (struct replay_tier){.name = xstrdup(name), .tier = tier};
-	return result->n_tiers++;
+	result->tiers[result->n_tiers++] =
+		(struct replay_tier){.name = xstrdup(name), .tier = tier};
 }
 
 /* There are no more of either than a policy has; a file with more is no record of qfwatch's. */
@@ -44,7 +44,8 @@ static struct replay_rule *rule_named(struct replay *replay, const char *name)
 			return &result->rules[i];
 	if (result->n_rules >= MAX_NAMES)
 		return &result->rules[result->n_rules - 1];
-	return &result->rules[add_rule(result, name, -1)];
+	add_rule(result, name, -1);
+	return &result->rules[result->n_rules - 1];
 }
 
 static uint16_t tier_named(struct replay *replay, const char *name)
@@ -56,7 +57,8 @@ static uint16_t tier_named(struct replay *replay, const char *name)
 			return (uint16_t)i;
 	if (result->n_tiers >= MAX_NAMES)
 		return MAX_NAMES - 1;
-	return (uint16_t)add_tier(result, name, -1);
+	add_tier(result, name, -1);
+	return (uint16_t)(result->n_tiers - 1);
 }
 
 /* ---- what events tell ---- */
@@ -311,13 +313,13 @@ void replay_feed(struct replay *replay, const struct replay_event *event)
 	struct replay_result *result = &replay->result;
 	int64_t time = event->time / CLOCK_SECOND;
 
+	if (!take_number(replay, event))
+		return;
 	if (result->first &&
 	    (time < result->start || time > result->first + REPLAY_MAX_HOURS * (int64_t)HOUR)) {
 		result->unbelieved++;
 		return;
 	}
-	if (!take_number(replay, event))
-		return;
 	if (!result->first) {
 		result->first = time;
 		result->start = time - time % HOUR;

@@ -10,13 +10,19 @@ _qfwatch()
 		;;
 	esac
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W 'run check move --help --version' -- "$current")
+		mapfile -t COMPREPLY < <(compgen -W 'run check explain plan replay move events import-qctrl --help --version' -- "$current")
 		return
 	fi
 	case ${COMP_WORDS[1]} in
 	run) mapfile -t COMPREPLY < <(compgen -W '-c --config --once --dry-run -h --help' -- "$current") ;;
 	move) mapfile -t COMPREPLY < <(compgen -W '-c --config -t --to -h --help' -- "$current") ;;
-	check) mapfile -t COMPREPLY < <(compgen -W '-c --config -h --help' -- "$current") ;;
+	check) mapfile -t COMPREPLY < <(compgen -W '-c --config --sendmail-cf --json -h --help' -- "$current") ;;
+	explain) mapfile -t COMPREPLY < <(compgen -W '-c --config --at --tier --json -h --help' -- "$current") ;;
+	plan) mapfile -t COMPREPLY < <(compgen -W '-c --config --at --hours --sizes --json -h --help' -- "$current") ;;
+	replay) mapfile -t COMPREPLY < <(compgen -W '-c --config --json -h --help' -f -- "$current") ;;
+	events) mapfile -t COMPREPLY < <(compgen -W '-c --config --since --until --action --id --rule --tier --follow --json --utc -h --help' \
+		-f -- "$current") ;;
+	import-qctrl) mapfile -t COMPREPLY < <(compgen -W '--home --set -h --help' -- "$current") ;;
 	esac
 }
 complete -F _qfwatch qfwatch
