@@ -123,7 +123,7 @@ check-asan: ## the unit tests under AddressSanitizer and UndefinedBehaviorSaniti
 check-valgrind: ## the unit tests under valgrind
 	@tests/run.sh valgrind
 
-fuzz: ## the fuzzers of qfile.c, load.c and pattern.c, FUZZ_SECONDS each (60)
+fuzz: ## the fuzzers of qfile.c, load.c and pattern.c, FUZZ_SECONDS each (30)
 	@tests/run.sh fuzz
 
 $(FUZZERS): $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(LIB_SOURCES)

@@ -3,13 +3,13 @@
 # usage: tests/run.sh all | STAGE...   (stages: deps unit asan valgrind fuzz e2e)
 #
 # One line a test program; the whole output of one that fails. The closing line is "N passed, N failed". Logs stay in
-# build/test-logs. FUZZ_SECONDS (60) bounds each fuzzer.
+# build/test-logs. FUZZ_SECONDS (30) bounds each fuzzer.
 set -u
 
 cd "$(dirname "$0")/.." || exit 3
 build=${BUILD:-build}
 logs=$build/test-logs
-fuzz_seconds=${FUZZ_SECONDS:-60}
+fuzz_seconds=${FUZZ_SECONDS:-30}
 jobs=$(nproc)
 passed=0
 failed=0
@@ -26,9 +26,9 @@ say() { printf '%s\n' "$*"; }
 # count LOG PATTERN: the sum of the numbers that PATTERN (one group) finds in the log
 count() { sed -nE "s/.*$2.*/\1/p" "$1" | awk '{ n += $1 } END { print n + 0 }'; }
 
-# note NAME STATUS LOG STARTED: takes over the counts of one cmocka program
+# note NAME STATUS LOG SECONDS: takes over the counts of one cmocka program
 note() {
-	local name=$1 status=$2 log=$3 started=$4 p f s
+	local name=$1 status=$2 log=$3 seconds=$4 p f s
 	p=$(count "$log" '\[  PASSED  \] ([0-9]+) test')
 	f=$(count "$log" '\[  FAILED  \] ([0-9]+) test')
 	s=$(count "$log" '\[  SKIPPED \] ([0-9]+) test')
@@ -39,7 +39,7 @@ note() {
 	failed=$((failed + f))
 	skipped=$((skipped + s))
 	if [ "$f" -eq 0 ]; then
-		say "ok      $name: $p tests$([ "$s" -eq 0 ] || echo ", $s skipped") ($((SECONDS - started)) s)"
+		say "ok      $name: $p tests$([ "$s" -eq 0 ] || echo ", $s skipped") ($seconds s)"
 	else
 		say "FAILED  $name (exit status $status); its output:"
 		sed 's/^/        /' "$log"
@@ -69,17 +69,31 @@ make_or_die() {
 
 unit_names() { for f in tests/unit/test_*.c; do basename "$f" .c; done; }
 
-# unit_programs STAGE BUILD WRAPPER...: builds and runs every unit test program
+# unit_programs STAGE BUILD WRAPPER...: runs every unit test program, as many at a time as there are cores
 unit_programs() {
-	local stage=$1 where=$2 name started status
+	local stage=$1 where=$2 name seconds status
 	shift 2
 	mkdir -p "$logs/$stage"
 	for name in $(unit_names); do
-		started=$SECONDS
-		timeout 300 "$@" "$where/tests/unit/$name" >"$logs/$stage/$name.log" 2>&1
-		status=$?
-		note "$stage/$name" "$status" "$logs/$stage/$name.log" "$started"
+		while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do
+			wait -n
+		done
+		unit_program "$logs/$stage/$name" "$@" "$where/tests/unit/$name" &
 	done
+	wait
+	for name in $(unit_names); do
+		read -r status seconds <"$logs/$stage/$name.end"
+		note "$stage/$name" "$status" "$logs/$stage/$name.log" "$seconds"
+	done
+}
+
+# unit_program LOG COMMAND...: leaves the exit status and the seconds it took in LOG.end
+unit_program() {
+	local log=$1 since=$SECONDS status
+	shift
+	timeout 300 "$@" >"$log.log" 2>&1
+	status=$?
+	echo "$status $((SECONDS - since))" >"$log.end"
 }
 
 unit_targets() { for name in $(unit_names); do echo "$1/tests/unit/$name"; done; }

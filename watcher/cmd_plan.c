@@ -201,11 +201,16 @@ static uint32_t limit_of(const struct policy *policy, int which)
 /* "6d2h", not to the second. */
 static const char *coarse(int64_t seconds, char *buffer, size_t size)
 {
-	if (seconds >= 86400)
-		seconds -= seconds % 3600;
-	else if (seconds >= 3600)
-		seconds -= seconds % 60;
-	return units_format_duration(seconds, buffer, size);
+	long long days = seconds / 86400, hours = seconds % 86400 / 3600;
+
+	if (days >= 1 && hours)
+		snprintf(buffer, size, "%lldd%lldh", days, hours);
+	else if (days >= 1)
+		snprintf(buffer, size, "%lldd", days);
+	else
+		units_format_duration(seconds >= 3600 ? seconds - seconds % 60 : seconds, buffer,
+				      size);
+	return buffer;
 }
 
 /* The hours at whose ends the columns stand. Returns how many. */

@@ -91,12 +91,13 @@ static int read_file(struct input *input, const char *path)
 {
 	bool is_stdin = strcmp(path, "-") == 0;
 	FILE *file = is_stdin ? stdin : fopen(path, "re");
-	int error;
+	int error = file ? 0 : errno;
 
-	errno = 0;
-	if (file)
+	if (file) {
+		errno = 0;
 		read_lines(input, file);
-	error = !file || ferror(file) ? errno : 0;
+		error = ferror(file) ? errno : 0;
+	}
 	if (file && !is_stdin)
 		fclose(file);
 	if (!error)

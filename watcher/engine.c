@@ -609,6 +609,9 @@ int64_t engine_deadline(const struct engine *engine)
 void engine_clock_set(struct engine *engine)
 {
 	engine->now = clock_now();
+	/* What a clock that was ahead said of domains would stand still until this one is there. */
+	if (engine->domains)
+		domains_forget_after(engine->domains, engine->now / CLOCK_SECOND + 60);
 	/* What waits for a moment of the old clock is asked again, and the intervals start anew. */
 	engine->redeciding = true;
 	engine->redecide_at = MSGREF_NONE;

@@ -71,6 +71,8 @@ static bool open_descriptors(struct loop *loop)
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	raise_descriptor_limit();
 	signal(SIGPIPE, SIG_IGN);
+	/* Inherited as ignored, it would hide how programs end. */
+	signal(SIGCHLD, SIG_DFL);
 
 	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
 	loop->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);

@@ -2,13 +2,13 @@
 # run.sh - runs the end-to-end tests and counts their assertions.
 # usage: tests/e2e/run.sh [-v] [NN-name...]
 #   -v  prints every assertion; else only those that fail, under their test's line
-# JOBS (2) tests run at a time. One that says "# takes: SECONDS" in its second line begins before the others, and may take that
+# JOBS (3) tests run at a time. One that says "# takes: SECONDS" in its second line begins before the others, and may take that
 # much longer. BUILD (build) says where the programs are: `make programs` makes them.
 # Exits 0 when all passed, 1 when not, 3 when they cannot run.
 set -u
 cd "$(dirname "$0")/../.." || exit 3
 export BUILD=${BUILD:-build}
-JOBS=${JOBS:-2}
+JOBS=${JOBS:-3}
 verbose=
 if [ "${1:-}" = -v ]; then
 	verbose=1
