@@ -159,6 +159,7 @@ install: all ## into DESTDIR/PREFIX, the example policy into SYSCONFDIR/qfwatch
 	install -D -m 0644 contrib/man/qfwatch-policy.5 $(DESTDIR)$(PREFIX)/share/man/man5/qfwatch-policy.5
 	install -D -m 0644 contrib/completions/qfwatch.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/qfwatch
 	install -D -m 0644 policy.json.example $(DESTDIR)$(SYSCONFDIR)/qfwatch/policy.json.example
+	install -D -m 0644 policy/policy-1.schema.json $(DESTDIR)$(PREFIX)/share/qfwatch/policy-1.schema.json
 	sed 's|@SBINDIR@|$(PREFIX)/sbin|' contrib/systemd/qfwatch.service.in >$(BUILD)/qfwatch.service
 	install -D -m 0644 $(BUILD)/qfwatch.service $(DESTDIR)$(PREFIX)/lib/systemd/system/qfwatch.service
 

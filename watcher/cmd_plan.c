@@ -307,8 +307,8 @@ static void note_rule(const struct policy_rule *rule, uint64_t messages, const c
 	char number[32];
 
 	if (messages)
-		printf("%s messages are due by \"%s\", but %s.\n",
-		       columns_thousands(messages, number, sizeof number), rule->name, what);
+		printf("Left alone by \"%s\", because %s: %s.\n", rule->name, what,
+		       columns_thousands(messages, number, sizeof number));
 }
 
 static void print_limits(const struct plan *plan)
@@ -365,11 +365,11 @@ static void print_notes(const struct plan *plan)
 		const struct forecast_rule *rule = &forecast->rules[i];
 
 		note_rule(&policy->rules[i], rule->circles,
-			  "the rules would move them in a circle: they stay");
+			  "the rules would move them in a circle");
 		note_rule(&policy->rules[i], rule->elsewhere,
-			  "their qf has a d line (queue groups): they are refused");
+			  "their qf has a d line (queue groups)");
 		note_rule(&policy->rules[i], rule->held,
-			  "they are quarantined: sendmail does not return them");
+			  "they are quarantined and sendmail does not return them");
 	}
 	print_troubles(plan);
 	if (SUM(plan, ignored))
@@ -426,11 +426,11 @@ static json_t *json_tiers(const struct plan *plan)
 	for (size_t i = 0; i < plan->policies[0]->n_tiers; i++) {
 		const struct survey_tier *tier = &plan->survey.tiers[i];
 		const uint64_t *stand = plan->forecasts[0]->tiers[i].stand;
-		json_t *one = json_pack("{s:s, s:I, s:I, s:I, s:I}", "name",
-					plan->policies[0]->tiers[i].name, "messages",
-					(json_int_t)tier->messages, "read", (json_int_t)tier->read,
-					"quarantined", (json_int_t)(tier->held + tier->ignored),
-					"now", (json_int_t)stand[0]);
+		uint64_t quarantined = tier->held + tier->ignored;
+		json_t *one = json_pack(
+			"{s:s, s:I, s:I, s:I, s:I}", "name", plan->policies[0]->tiers[i].name,
+			"messages", (json_int_t)tier->messages, "read", (json_int_t)tier->read,
+			"quarantined", (json_int_t)quarantined, "now", (json_int_t)stand[0]);
 
 		json_object_set_new(one, "body_bytes",
 				    tier->sized ? json_integer((json_int_t)tier->bytes)

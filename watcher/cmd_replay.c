@@ -200,23 +200,24 @@ static void note(uint64_t number, const char *what)
 	char text[32];
 
 	if (number)
-		printf("%s %s\n", columns_thousands(number, text, sizeof text), what);
+		printf("%s: %s.\n", what, columns_thousands(number, text, sizeof text));
 }
 
 static void print_gaps(const struct input *input, const struct replay_result *result)
 {
-	note(input->torn, "lines are no whole JSON objects (torn): left out.");
-	note(input->foreign, "lines are no events that are known here: left out.");
-	note(result->missing, "events are missing in the runs' sequence numbers.");
-	note(result->beginnings, "runs without their beginning.");
-	note(result->repeated, "events stand twice or behind later ones: left out.");
-	note(result->unbelieved, "events have a time that cannot be: left out.");
-	note(result->backwards, "events are older than one before them.");
-	note(result->dry, "actions were only told by a dry run: not taken as done.");
-	note(result->mid, "messages were first seen at their move or removal.");
-	note(result->vanished, "messages had left when a new run began.");
+	note(input->torn, "Lines left out, because they are no whole JSON objects (torn)");
+	note(input->foreign, "Lines left out, because they are no events that are known here");
+	note(result->missing, "Events missing in the runs' sequence numbers");
+	note(result->beginnings, "Runs without their beginning");
+	note(result->repeated, "Events left out, because they stand twice or behind later ones");
+	note(result->unbelieved, "Events left out, because their time cannot be");
+	note(result->backwards, "Events that are older than one before them");
+	note(result->dry, "Actions that a dry run told, and so were not done");
+	note(result->mid, "Messages first seen at their move or removal");
+	note(result->vanished, "Messages that had left when a new run began");
 	note(result->elsewhere,
-	     "messages were first seen in a tier that this policy does not have: not replayed.");
+	     "Messages not replayed, because they were first seen in a tier that "
+	     "this policy does not have");
 }
 
 static void print_doubts(const struct replay_result *result)
@@ -227,22 +228,21 @@ static void print_doubts(const struct replay_result *result)
 		const struct replay_rule *rule = &result->rules[i];
 
 		if (rule->circles)
-			printf("\"%s\" would move %s messages in a circle: they stay.\n",
+			printf("Messages that \"%s\" would move in a circle, and so stay: %s.\n",
 			       rule->name, columns_thousands(rule->circles, number, sizeof number));
 		if (rule->early)
-			printf("\"%s\" would have removed %s messages that left by themselves "
-			       "later.\n",
+			printf("Messages that \"%s\" would have removed, but that left by "
+			       "themselves later: %s.\n",
 			       rule->name, columns_thousands(rule->early, number, sizeof number));
 		if (rule->unknown)
-			printf("\"%s\" could not be judged for %s messages: taken as not matching "
-			       "there. Events do not\n  tell sender, recipients, status, headers, "
-			       "quarantine, nor always size, last attempt and domains.\n",
+			printf("Messages for which \"%s\" could not be judged, taken as not "
+			       "matching: %s. Events do not\n  tell sender, recipients, status, "
+			       "headers, quarantine, nor always size, last attempt and domains.\n",
 			       rule->name, columns_thousands(rule->unknown, number, sizeof number));
 	}
-	note(result->spared, "messages that were removed are still there at the end as replayed.");
-	note(result->jumps,
-	     "times attempts had risen without an event message-attempted: rules may "
-	     "act late here.");
+	note(result->spared, "Messages that were removed, and as replayed are still there");
+	note(result->jumps, "Times that attempts had risen without an event message-attempted, so "
+			    "that rules may act late here");
 	if (!result->attempted)
 		printf("There is no event message-attempted: attempts are known from moves "
 		       "only. Record with\n  \"events\": {\"include\": [\"message-tracked\", "

@@ -41,21 +41,10 @@ static int width(const char *text)
 	return n;
 }
 
-void columns_text(struct columns *table, const char *format, ...)
+static void clean(char *cell)
 {
-	size_t length;
-	va_list list;
-	char *cell;
+	size_t length = strlen(cell);
 
-	if (table->used == table->room) {
-		table->room = table->room ? table->room * 2 : 64;
-		table->cells = xreallocarray(table->cells, table->room, sizeof table->cells[0]);
-	}
-	cell = table->cells[table->used++];
-	va_start(list, format);
-	vsnprintf(cell, COLUMNS_CELL + 1, format, list);
-	va_end(list);
-	length = strlen(cell);
 	/* Not half a character at the cut. */
 	if (length == COLUMNS_CELL) {
 		while (length && ((unsigned char)cell[length - 1] & 0xc0) == 0x80)
@@ -64,9 +53,23 @@ void columns_text(struct columns *table, const char *format, ...)
 			length--;
 		cell[length] = 0;
 	}
-	for (char *c = cell; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?';
+	for (; *cell; cell++)
+		if ((unsigned char)*cell < ' ' || *cell == 0x7f)
+			*cell = '?';
+}
+
+void columns_text(struct columns *table, const char *format, ...)
+{
+	va_list list;
+
+	if (table->used == table->room) {
+		table->room = table->room ? table->room * 2 : 64;
+		table->cells = xreallocarray(table->cells, table->room, sizeof table->cells[0]);
+	}
+	va_start(list, format);
+	vsnprintf(table->cells[table->used], sizeof table->cells[0], format, list);
+	va_end(list);
+	clean(table->cells[table->used++]);
 }
 
 char *columns_thousands(uint64_t number, char *buffer, size_t size)

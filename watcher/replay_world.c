@@ -198,7 +198,9 @@ static void recall_tier(void *context, struct life *life)
 {
 	struct replay *replay = context;
 
-	if (life->simulated < LIFE_OUTSIDE && (replay->called_tiers >> life->simulated & 1))
+	if (life->simulated >= LIFE_OUTSIDE)
+		return;
+	if (replay->called_tiers >> life->simulated & 1)
 		replay_decide(replay, life);
 }
 

@@ -22,7 +22,7 @@
 #define CHANGED_TRIES 3
 
 /* Bytes of names per block: a name points to its block and its place in there. */
-#define BLOCK (1024 * 1024)
+#define BLOCK ((size_t)1024 * 1024)
 
 struct name {
 	uint64_t inode;
@@ -203,9 +203,9 @@ static bool read_ordinary(struct reader *reader, int directory, const char *name
 	if (control->fd < 0)
 		return false;
 	if (fstat(control->fd, &control->stat) < 0 || !S_ISREG(control->stat.st_mode) ||
-	    control->stat.st_nlink != 1 || control->stat.st_size >= CONTROL_BUFFER)
+	    control->stat.st_nlink != 1 || (size_t)control->stat.st_size >= sizeof reader->buffer)
 		goto no;
-	n = pread(control->fd, reader->buffer, CONTROL_BUFFER, 0);
+	n = pread(control->fd, reader->buffer, sizeof reader->buffer, 0);
 	if (n < 0 || n != control->stat.st_size)
 		goto no;
 	control->head = (size_t)n;
