@@ -381,8 +381,8 @@ static void print_notes(const struct plan *plan)
 		       columns_thousands(SUM(plan, gone), number, sizeof number));
 	print_limits(plan);
 	if (forecast->unknown)
-		printf("%s messages wait for what only the running daemon knows (\"domain\"): told "
-		       "as if nothing had\nbeen heard of their domains.\n",
+		printf("Messages that wait for what only the running daemon knows (\"domain\"), "
+		       "told as if nothing had\nbeen heard of their domains: %s.\n",
 		       columns_thousands(forecast->unknown, number, sizeof number));
 	if (policy->n_levels)
 		printf("\"tier_messages\" is taken as it is now.\n");

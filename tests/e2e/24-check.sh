@@ -1,0 +1,40 @@
+#!/bin/bash
+# What check proves of a policy that is right as it stands: rules that never act, circles, and what sendmail does first; as
+# text and as JSON. And what it does not claim.
+. "$(dirname "$0")/lib.sh"
+e2e_begin
+TIERS="{ \"name\": \"A\", \"directory\": \"$QUEUE\" }, { \"name\": \"B\", \"directory\": \"$MIDQUEUE\" }, { \"name\": \"C\", \"directory\": \"$T/no*\" }"
+policy_write '{ "name": "to B", "tier": "A", "when": { "attempts": 3 }, "then": { "move": "B" } },
+    { "name": "back", "tier": "B", "when": { "attempts": 2 }, "then": { "move": "A" } },
+    { "name": "never", "tier": "A", "when": { "attempts": 5, "not": { "attempts": 4 } }, "then": { "keep": true } },
+    { "name": "hidden", "tier": "A", "when": { "attempts": 10 }, "then": { "bounce": true } },
+    { "name": "late", "tier": "B", "when": { "age": "6d" }, "then": { "delete": true } }' '"allow_delete": true,'
+printf 'O Timeout.queuereturn=5d\n' >"$T/sendmail.cf"
+
+"$QFWATCH" check -c "$POLICY" --sendmail-cf "$T/sendmail.cf" >"$T/out" 2>"$T/err"
+is "notes are no errors: exit code" "$?" 0
+said() {
+	grep -qF "$POLICY: $1" "$T/err"
+}
+ok "a rule that never matches" said 'rule "never" that never matches at /rules/2/when: no message satisfies all that it says of "attempts"'
+ok "a rule that is never reached" said 'rule "hidden" that is never reached at /rules/3: rule "to B", at /rules/0, decides for every message that it matches'
+ok "moves that can circle" said 'moves that can circle, A -> B -> A, at /rules/0/then/move: "to B", "back" may match the same message'
+ok "what sendmail does before" said 'rule "late" that acts from an age of 6d on at /rules/4/when: sendmail returns messages after 5d'
+ok "a tier without a rule" said 'tier "C" without a rule at /tiers/2'
+ok "a glob that matches nothing" said "note: no directory \"$T/no*\" at /tiers/2/directory"
+
+"$QFWATCH" check -c "$POLICY" --json >"$T/check.json" 2>"$T/err"
+is "as JSON: exit code" "$?" 0
+is "as JSON: valid" "$("$TOOLS/jsonq" "$T/check.json" /valid)" true
+is "as JSON: places" "$("$TOOLS/jsonq" "$T/check.json" /findings/0/pointer /findings/1/pointer /findings/2/pointer | tr '\t' ' ')" \
+	"/tiers/2 /rules/2/when /rules/3"
+
+# Two rules that look alike, but are not: nothing is claimed of them.
+TIERS="{ \"name\": \"A\", \"directory\": \"$QUEUE\" }, { \"name\": \"B\", \"directory\": \"$MIDQUEUE\" }"
+policy_write '{ "name": "dead", "tier": "A", "when": { "domain": { "deferred": 50, "within": "10m" } }, "then": { "move": "B" } },
+    { "name": "alive", "tier": "B", "when": { "domain": { "delivered_from": ["B"], "within": "5m" } }, "then": { "move": "A" } },
+    { "name": "old and large", "tier": "A", "when": { "age": "1d", "size": "1MiB" }, "then": { "keep": true } },
+    { "name": "older", "tier": "A", "when": { "age": "2d" }, "then": { "bounce": true } }'
+"$QFWATCH" check -c "$POLICY" >"$T/out" 2>"$T/err"
+is "nothing is claimed that is not certain" "$(cat "$T/err")" ""
+e2e_end
