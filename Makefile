@@ -126,11 +126,23 @@ check-valgrind: ## the unit tests under valgrind
 fuzz: ## the fuzzers of qfile.c, load.c and pattern.c, FUZZ_SECONDS each (30)
 	@tests/run.sh fuzz
 
-$(FUZZERS): $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(LIB_SOURCES)
+# What is fuzzed is compiled once for all fuzzers.
+FUZZ_FLAGS = $(filter-out -fstack-clash-protection,$(OWN_CFLAGS)) $(JANSSON_CFLAGS) $(PCRE2_CFLAGS) -O1 -g \
+	-fno-sanitize-recover=all
+
+$(BUILD)/fuzz/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link,address,undefined -MMD -MP -c -o $@ $<
+
+$(BUILD)/fuzz/libqfwatch.a: $(LIB_SOURCES:%.c=$(BUILD)/fuzz/%.o)
+	@rm -f $@
+	$(Q)ar rcs $@ $^
+
+$(FUZZERS): $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(BUILD)/fuzz/libqfwatch.a
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$@)
-	$(Q)clang $(filter-out -fstack-clash-protection,$(OWN_CFLAGS)) $(JANSSON_CFLAGS) $(PCRE2_CFLAGS) -O1 -g \
-		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $< $(LIB_SOURCES) $(LIBS)
+	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer,address,undefined -o $@ $< $(BUILD)/fuzz/libqfwatch.a $(LIBS)
 
 fuzzers: $(FUZZERS)
 

@@ -98,7 +98,7 @@ static void there_and_back(void **state)
 	int64_t moment;
 
 	(void)state;
-	for (int64_t at = 0; at < UINT32_MAX; at += 7654321) {
+	for (int64_t at = 0; at < INT64_C(4291747200); at += 7654321) {
 		moment_utc(at, text, sizeof text);
 		if (moment_parse(text, 0, &moment) < 0)
 			fail_msg("%s", text);
