@@ -537,7 +537,7 @@ static bool redecide_some(struct engine *engine)
 	for (int i = 0; i < TURN_MEMORY; i++) {
 		engine->redecide_at = table_next(engine->table, engine->redecide_at);
 		if (!engine->redecide_at) {
-			engine->redeciding = false;
+			engine->redeciding = engine->learning_domains = false;
 			return false;
 		}
 		engine_decide_from_memory(engine, engine->redecide_at);
@@ -556,9 +556,20 @@ static void attend_some(struct engine *engine)
 	}
 }
 
+/* Are the messages of a tier still being counted for the first time? A rule that asks how many
+ * there are would be told too few. */
+static bool is_counting(const struct engine *engine)
+{
+	if (!engine->policy->n_levels)
+		return false;
+	return engine->round == ROUND_NONE
+		       ? engine->next_round > ROUND_RECONCILE
+		       : engine->round > ROUND_RECONCILE && !engine->sweeping;
+}
+
 bool engine_turn(struct engine *engine, int64_t now)
 {
-	bool more;
+	bool counting, more;
 
 	engine->now = now;
 	more = drain(engine);
@@ -566,11 +577,13 @@ bool engine_turn(struct engine *engine, int64_t now)
 	more |= engine_finish_programs(engine);
 	regular_work(engine);
 	more |= expire(engine);
-	attend_some(engine);
+	counting = is_counting(engine);
+	if (!counting)
+		attend_some(engine);
 	engine_settle_departures(engine);
 	engine_watch_levels(engine);
 	/* Background work only goes on while nobody waits. */
-	if (!table_has_ready(engine->table)) {
+	if (counting || !table_has_ready(engine->table)) {
 		more |= redecide_some(engine);
 		more |= engine_recall_some(engine, TURN_MEMORY);
 		more |= step_round(engine);
@@ -612,6 +625,8 @@ void engine_clock_set(struct engine *engine)
 	/* What a clock that was ahead said of domains would stand still until this one is there. */
 	if (engine->domains)
 		domains_forget_after(engine->domains, engine->now / CLOCK_SECOND + 60);
+	for (size_t i = 0; i < engine->spool.n_dirs; i++)
+		engine->spool.dirs[i].bounce_at = engine->spool.dirs[i].unread_at = 0;
 	/* What waits for a moment of the old clock is asked again, and the intervals start anew. */
 	engine->redeciding = true;
 	engine->redecide_at = MSGREF_NONE;

@@ -175,24 +175,33 @@ static void recall_one(struct engine *engine, msgref ref)
 	const struct calls *calls = &engine->recall->now;
 	unsigned tier = engine_directory(engine, message)->tier;
 	int64_t spread, when;
+	bool called;
 
 	if (engine_is_away(message) || !message->created)
 		return;
-	if (is_called(calls, message, &spread)) {
-		/* What has happened to its domain may send it back to where it was: that is no
-		 * circle. */
+	called = is_called(calls, message, &spread);
+	/* What has happened to its domain may send it back to where it was: that is no circle. */
+	if (called)
 		message->visited =
 			(UINT64_C(1) << tier) | (message->visited & engine->policy->marks);
-		if (!(engine->policy->text_tiers >> tier & 1))
-			return;
-		when = engine->now + (spread ? place_in(message, spread) : 0);
-		if (!spread)
-			table_push_ready(engine->table, ref);
-		else if (message->deadline > when)
-			table_set_deadline(engine->table, ref, when);
-	} else if (calls->tiers >> tier & 1) {
-		engine_decide_from_memory(engine, ref);
+	if (!called || !(engine->policy->text_tiers >> tier & 1)) {
+		if (calls->tiers >> tier & 1)
+			engine_decide_from_memory(engine, ref);
+		return;
 	}
+	/* One that waits for its turn under a limit is looked at then, and not before. */
+	if (message->state == MESSAGE_WAITING)
+		return;
+	when = engine->now + (spread ? place_in(message, spread) : 0);
+	if (spread) {
+		if (message->deadline > when)
+			table_set_deadline(engine->table, ref, when);
+		return;
+	}
+	/* Not later, as is_too_early would have it. */
+	if (message->state == MESSAGE_FAILED || message->state == MESSAGE_REFUSED)
+		table_set_deadline(engine->table, ref, INT64_MAX);
+	table_push_ready(engine->table, ref);
 }
 
 /* Goes on with the round of asking. Returns true when there is more to do at once. */
@@ -203,8 +212,10 @@ bool engine_recall_some(struct engine *engine, size_t most)
 	if (!recall)
 		return false;
 	if (!recall->under_way) {
-		if (!is_wanted(&recall->next) || (engine->now < recall->not_before &&
-						  recall->not_before - engine->now <= RECALL_EVERY))
+		/* A single pass does not come again. */
+		if (!is_wanted(&recall->next) ||
+		    (engine->mode == ENGINE_WATCH && engine->now < recall->not_before &&
+		     recall->not_before - engine->now <= RECALL_EVERY))
 			return false;
 		recall->now = recall->next;
 		memset(&recall->next, 0, sizeof recall->next);
@@ -300,14 +311,27 @@ void engine_note_text(struct engine *engine, struct message *message)
 	table_set_domain(message, domain);
 }
 
-static bool stands_before(const struct policy_slice *list, size_t i)
+/* The domains of one message, each once: who sends it may order its recipients as he likes. */
+struct domain_set {
+	uint32_t hashes[1024]; /* 0: free */
+	size_t count;
+};
+
+/* Returns false when it is there already, or when there is no more room: a message to that many
+ * domains says little of any. */
+static bool add_domain(struct domain_set *set, struct policy_slice domain)
 {
-	/* Recipients of one domain mostly stand together; a long list is not searched for each. */
-	for (size_t k = i > 32 ? i - 32 : 0; k < i; k++)
-		if (list[k].length == list[i].length &&
-		    memcmp(list[k].bytes, list[i].bytes, list[i].length) == 0)
-			return true;
-	return false;
+	uint32_t hash = domains_hash(domain.bytes, domain.length);
+	size_t at = hash % 1024;
+
+	for (; set->hashes[at]; at = (at + 1) % 1024)
+		if (set->hashes[at] == hash)
+			return false;
+	if (set->count == 768)
+		return false;
+	set->hashes[at] = hash;
+	set->count++;
+	return true;
 }
 
 /* So many attempts have failed since it was last read. */
@@ -316,13 +340,15 @@ void engine_note_attempts(struct engine *engine, const struct message *message, 
 	const struct policy_text *text = engine->text;
 	int64_t now = engine->now / CLOCK_SECOND;
 	int64_t time = message->last_attempt < now ? message->last_attempt : now;
+	struct domain_set set;
 
 	if (!text || !engine->policy->n_windows || !attempts)
 		return;
+	memset(&set, 0, sizeof set);
 	for (size_t i = 0; i < text->n_recipients; i++) {
 		struct policy_slice one = text->domains[i];
 
-		if (one.length && !stands_before(text->domains, i))
+		if (one.length && add_domain(&set, one))
 			crossed(engine, one.bytes, one.length,
 				domains_note_deferred(engine->domains, one.bytes, one.length, time,
 						      attempts));

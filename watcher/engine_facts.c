@@ -13,9 +13,11 @@
 
 static bool needs_text(struct engine *engine, const struct message *message)
 {
-	unsigned tier = engine_directory(engine, message)->tier;
+	uint64_t tier = UINT64_C(1) << engine_directory(engine, message)->tier;
 
-	return engine->policy->n_windows || (engine->policy->text_tiers >> tier & 1) ||
+	/* A dry run goes on in thought to the next tier, which may ask for it. */
+	return engine->policy->n_windows ||
+	       (engine->policy->text_tiers & (engine->dry_run ? UINT64_MAX : tier)) ||
 	       events_want_addresses(engine->events);
 }
 

@@ -294,7 +294,8 @@ static void remember(struct engine *engine, msgref ref, const struct control *co
 	}
 	/* Of one that is new to us, what it had before counts once, at the time of its last
 	 * attempt. */
-	engine_note_attempts(engine, message, known ? attempts - before : attempts > 0);
+	engine_note_attempts(engine, message,
+			     attempted ? attempts - before : !known && attempts > 0);
 	if (!known)
 		engine_report_message(engine, EVENT_MESSAGE_TRACKED, message, "tracked", NULL);
 	if (attempted) {
@@ -389,7 +390,8 @@ void engine_decide_from_memory(struct engine *engine, msgref ref)
 	 * tried again. */
 	decision = engine_ask(engine, message);
 	if (message->state != MESSAGE_IDLE || decision.action != POLICY_STAY || decision.unknown ||
-	    decision.marks) {
+	    decision.marks ||
+	    (engine->learning_domains && table_domain(message) == TABLE_DOMAIN_NONE)) {
 		/* Not later, as is_too_early would have it. */
 		if (message->state == MESSAGE_FAILED || message->state == MESSAGE_REFUSED)
 			table_set_deadline(engine->table, ref, INT64_MAX);
@@ -459,9 +461,11 @@ static void pretend(struct engine *engine, msgref ref, struct policy_decision de
 		if (decision.action == POLICY_DELETE) {
 			engine_report_delete(engine, &phantom, &report, 0);
 			engine->counts.deleted++;
+			engine_follow_up(engine, decision.rule, &phantom);
 		} else if (decision.action == POLICY_BOUNCE) {
 			engine_report_bounce(engine, &phantom, &report, NULL, 0);
 			engine->counts.bounced++;
+			engine_follow_up(engine, decision.rule, &phantom);
 		}
 		message->flags |= MESSAGE_TOLD;
 	}

@@ -63,6 +63,7 @@ struct engine {
 	/* A new policy, or a tier that came back: everybody is asked again. */
 	bool redeciding;
 	msgref redecide_at;
+	bool learning_domains; /* the old policy did not ask for domains: they are read now */
 
 	int64_t reconcile_at, poll_at, lost_at; /* INT64_MAX: not planned */
 	bool policy_hint;
@@ -103,6 +104,7 @@ struct engine {
 	struct worker *programs; /* NULL until the first one is run */
 	struct program_job *jobs;
 	size_t n_jobs, n_bounces;
+	bool programs_stale; /* limits.programs is another one: when none runs */
 
 	struct engine_counts counts;
 	uint64_t by_state[MESSAGE_STATES];

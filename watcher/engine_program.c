@@ -35,6 +35,8 @@ struct program_job {
 	struct program_job *next;
 	bool bounce;
 	msgref ref; /* of the message that is bounced; MSGREF_NONE: forgotten meanwhile */
+	dev_t device; /* of the queue directory that it stood in */
+	ino_t inode;
 	char **arguments;
 	int64_t timeout; /* microseconds */
 	atomic_bool cancel;
@@ -276,16 +278,10 @@ void engine_bounce(struct engine *engine, msgref ref, const struct policy_decisi
 		   const struct action_report *report)
 {
 	struct message *message = table_get(engine->table, ref);
+	enum trouble refused = TROUBLE_NONE;
 	struct program_job *job;
 
-	if (message->held || is_ambiguous(engine, message)) {
-		engine_settle(engine, ref,
-			      (struct mover_result){.trouble = message->held
-								       ? TROUBLE_QUARANTINED
-								       : TROUBLE_AMBIGUOUS_ID},
-			      decision);
-		return;
-	}
+	/* First, because it costs nothing: many may ask. */
 	if (engine->n_bounces >= engine->policy->limits.programs) {
 		engine_set_state(engine, message, MESSAGE_WAITING);
 		message->tries = ENGINE_WAITED; /* no limit keeps it any more */
@@ -295,9 +291,19 @@ void engine_bounce(struct engine *engine, msgref ref, const struct policy_decisi
 				ASK_AGAIN * (int64_t)(1 + engine->by_state[MESSAGE_WAITING] / 64));
 		return;
 	}
+	if (message->held || message->quarantined)
+		refused = TROUBLE_QUARANTINED;
+	else if (is_ambiguous(engine, message))
+		refused = TROUBLE_AMBIGUOUS_ID;
+	if (refused) {
+		engine_settle(engine, ref, (struct mover_result){.trouble = refused}, decision);
+		return;
+	}
 	job = new_job(engine, message, report->rule);
 	job->bounce = true;
 	job->ref = ref;
+	job->device = engine_directory(engine, message)->device;
+	job->inode = engine_directory(engine, message)->inode;
 	job->arguments = bounce_arguments(engine, message);
 	job->timeout = BOUNCE_TIMEOUT;
 	job->report = xcalloc(1, sizeof *job->report);
@@ -315,24 +321,53 @@ void engine_bounce(struct engine *engine, msgref ref, const struct policy_decisi
 	table_set_deadline(engine->table, ref, INT64_MAX);
 }
 
+/* "Cannot tell" counts as yes. */
+static bool stands_as(const struct qdir *dir, const char *prefix, const struct message *message)
+{
+	char name[SPOOL_NAME_MAX];
+	struct stat stat;
+
+	spool_name(name, prefix, table_id(message), message->id_length);
+	return fstatat(dir->qf, name, &stat, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+}
+
+static void tell_returned(struct engine *engine, const struct program_job *job,
+			  const struct message *message)
+{
+	/* The policy may be another one by now. */
+	const struct policy_rule *rule = policy_find_rule(engine->policy, job->rule);
+
+	engine->counts.bounced++;
+	engine_report_bounce(engine, message, job->report, NULL, job->result.duration);
+	if (rule)
+		engine_follow_up(engine, rule, message);
+}
+
 /* The result is what the spool says: a message that is gone was returned. */
 static void finish_bounce(struct engine *engine, const struct program_job *job)
 {
+	char outcome[PROGRAM_OUTPUT + 200];
+	const struct qdir *dir;
 	struct message *message;
-	char qf[SPOOL_NAME_MAX], outcome[PROGRAM_OUTPUT + 200];
-	struct stat stat;
 
 	if (!job->ref)
 		return;
 	message = table_get(engine->table, job->ref);
-	spool_name(qf, "qf", table_id(message), message->id_length);
+	dir = engine_directory(engine, message);
 	program_describe(&job->result, outcome, sizeof outcome);
-	if (engine_directory(engine, message)->qf >= 0 &&
-	    fstatat(engine_directory(engine, message)->qf, qf, &stat, AT_SYMLINK_NOFOLLOW) < 0 &&
-	    errno == ENOENT) {
-		engine->counts.bounced++;
-		engine_report_bounce(engine, message, job->report, NULL, job->result.duration);
-		engine_forget(engine, job->ref);
+	/* Another directory in its place says nothing of what stood in the old one. */
+	if (dir->qf >= 0 && dir->device == job->device && dir->inode == job->inode &&
+	    !stands_as(dir, "qf", message)) {
+		if (!stands_as(dir, "Qf", message) && !stands_as(dir, "hf", message)) {
+			tell_returned(engine, job, message);
+			engine_forget(engine, job->ref);
+			return;
+		}
+		engine_bounce_failed(engine, job->ref, job->report,
+				     "sendmail gave its qf another name (Qf or hf) instead",
+				     job->result.duration);
+		/* The next look says what became of it. */
+		table_push_ready(engine->table, job->ref);
 		return;
 	}
 	if (job->result.error == ECANCELED || job->result.cancelled) {
@@ -380,16 +415,19 @@ bool engine_finish_programs(struct engine *engine)
 		free_job(job);
 		any = true;
 	}
+	if (engine->programs_stale)
+		engine_limit_programs(engine);
 	return any;
 }
 
 void engine_stop_programs(struct engine *engine)
 {
-	for (struct program_job *job = engine->jobs; job; job = job->next)
-		atomic_store(&job->cancel, true);
 	while (engine->jobs) {
 		struct pollfd fd = {.fd = worker_fd(engine->programs), .events = POLLIN};
 
+		/* Each time: what ends may lead to another one, which is only told of. */
+		for (struct program_job *job = engine->jobs; job; job = job->next)
+			atomic_store(&job->cancel, true);
 		poll(&fd, 1, -1);
 		engine_finish_programs(engine);
 	}
@@ -400,6 +438,7 @@ void engine_stop_programs(struct engine *engine)
 /* A policy with another limit.programs: takes effect when none runs. */
 void engine_limit_programs(struct engine *engine)
 {
+	engine->programs_stale = engine->programs && engine->n_jobs;
 	if (!engine->programs || engine->n_jobs)
 		return;
 	worker_free(engine->programs);

@@ -362,6 +362,7 @@ int engine_apply(struct engine *engine, struct policy *policy, struct problems *
 		engine->redecide_at = MSGREF_NONE;
 		renumber_visited(engine, old);
 		take_up_quarantined(engine, old);
+		engine->learning_domains |= policy->n_windows && !old->n_windows;
 		policy_free(old);
 	}
 	room_for_directories(engine);

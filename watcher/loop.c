@@ -347,9 +347,12 @@ static void watch_workers(struct loop *loop)
 	for (unsigned i = 0; i < ENGINE_WORKERS; i++) {
 		int fd = engine_worker_fd(loop->engine, i);
 
-		/* The kernel takes a descriptor that is closed off its list. */
-		if (fd != loop->workers[i])
-			loop->workers[i] = fd >= 0 && add(loop, fd, EPOLLIN) == 0 ? fd : -1;
+		/* The kernel takes a descriptor that is closed off its list, and the same number
+		 * may be another worker's by now. */
+		if (fd != loop->workers[i] || (fd >= 0 && engine_is_waiting(loop->engine)))
+			loop->workers[i] =
+				fd >= 0 && (add(loop, fd, EPOLLIN) == 0 || errno == EEXIST) ? fd
+											    : -1;
 	}
 }
 

@@ -198,9 +198,8 @@ static void recall_tier(void *context, struct life *life)
 {
 	struct replay *replay = context;
 
-	if (life->simulated >= LIFE_OUTSIDE)
-		return;
-	if (replay->called_tiers >> life->simulated & 1)
+	/* LIFE_GONE and LIFE_OUTSIDE are larger. */
+	if (life->simulated < POLICY_MAX_TIERS && (replay->called_tiers >> life->simulated & 1))
 		replay_decide(replay, life);
 }
 

@@ -386,7 +386,8 @@ void survey_read(struct survey *survey, const struct spool *spool, const struct 
 	unsigned started = 1;
 	atomic_size_t next = 0;
 
-	for (unsigned i = 0; i < order->threads; i++)
+	readers[0] = new_reader(survey, spool, order, order->contexts[0], &next);
+	for (unsigned i = 1; i < order->threads; i++)
 		readers[i] = new_reader(survey, spool, order, order->contexts[i], &next);
 	while (started < order->threads &&
 	       pthread_create(&readers[started]->thread, NULL, read_share, readers[started]) == 0)
@@ -394,6 +395,7 @@ void survey_read(struct survey *survey, const struct spool *spool, const struct 
 	read_share(readers[0]);
 	for (unsigned i = 1; i < started; i++)
 		pthread_join(readers[i]->thread, NULL);
-	for (unsigned i = 0; i < order->threads; i++)
+	end_reader(survey, readers[0]);
+	for (unsigned i = 1; i < order->threads; i++)
 		end_reader(survey, readers[i]);
 }

@@ -61,7 +61,7 @@ is "exit code 0" "$?" 0
 is "nothing on stderr" "$(cat "$T/plan.err")" ""
 says "the tier is told with what stands there and will" "QUEUE 5 - * 2 2 2 2 2 2 2"
 says "what is moved on at once is in the tier where it ends" "MIDQUEUE . - - 2 2 1 1 1 1 1"
-says "removals by hour" "SLOWQUEUE 2 - 1w 2 1 1 1 1 1 1"
+says "removals by hour" "SLOWQUEUE 2 - 7d 2 1 1 1 1 1 1"
 says "what is gone adds up" "(deleted, bounced) 1 2 3 3 3 3 3"
 says "a rule's moves are due now" "three attempts move MIDQUEUE 3 . . . . . . 3"
 says "a second step in the same second counts, too" "ten attempts move SLOWQUEUE 1 . . . . . . 1"
