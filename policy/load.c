@@ -202,6 +202,7 @@ static const struct load_field policy_fields[] = {
 	{"limits", read_limits, NULL},
 	{"sendmail", load_sendmail, NULL},
 	{"events", load_events, NULL},
+	{"listen", load_listen, NULL},
 	{0},
 };
 

@@ -116,6 +116,13 @@ bool load_duration(struct loader *loader, const json_t *value, const struct load
 char *load_path(struct loader *loader, const json_t *value, const struct load_place *at,
 		const char *expected);
 
+/* Cuts "192.0.2.1:514" or "[2001:db8::1]:514" in two, in place. Says nothing of the two. */
+bool load_cut_port(char *text, char **ret_host, const char **ret_port);
+
+bool load_port(const char *text, uint16_t *ret); /* 1 to 65535 */
+bool load_is_numeric(const char *host);		 /* an address of IPv4 or IPv6 */
+bool load_is_host_name(const char *host);	 /* it could be one that has to be looked up */
+
 /* Hands memory through. If it is NULL, remembers that memory ran out: then all that was read is
  * thrown away. */
 void *load_kept(struct loader *loader, void *memory);
@@ -125,6 +132,7 @@ void *load_kept(struct loader *loader, void *memory);
 void load_tiers(struct loader *loader, json_t *value, const struct load_place *at, void *into);
 void load_rules(struct loader *loader, json_t *value, const struct load_place *at, void *into);
 void load_events(struct loader *loader, json_t *value, const struct load_place *at, void *into);
+void load_listen(struct loader *loader, json_t *value, const struct load_place *at, void *into);
 void load_sendmail(struct loader *loader, json_t *value, const struct load_place *at, void *into);
 
 /* What holds where the document does not say how to call sendmail. */

@@ -1,7 +1,6 @@
 /* load_sinks.c - the policy's "sinks": where events go. */
 #include "load.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/un.h>
@@ -69,54 +68,6 @@ static void read_path(struct loader *loader, json_t *value, const struct load_pl
 
 #define ADDRESSES "expected \"unix:/dev/log\", \"udp:192.0.2.1:514\" or \"tcp:[2001:db8::1]:601\""
 
-/* Cuts "192.0.2.1:514" or "[2001:db8::1]:514" in two, in place. */
-static bool cut_port(char *text, char **ret_host, const char **ret_port)
-{
-	char *end;
-
-	if (*text == '[') {
-		end = strchr(++text, ']');
-		if (!end || end[1] != ':')
-			return false;
-		*end++ = 0;
-	} else {
-		end = strchr(text, ':');
-		if (!end || strchr(end + 1, ':'))
-			return false;
-	}
-	*end = 0;
-	*ret_host = text;
-	*ret_port = end + 1;
-	return *text != 0;
-}
-
-static bool read_port(const char *text, uint16_t *ret)
-{
-	unsigned port = 0;
-	size_t length = strlen(text);
-
-	if (length == 0 || length > 5 || strspn(text, "0123456789") != length)
-		return false;
-	for (; *text; text++)
-		port = port * 10 + (unsigned)(*text - '0');
-	*ret = (uint16_t)port;
-	return port >= 1 && port <= 65535;
-}
-
-static bool is_numeric(const char *host)
-{
-	struct in6_addr address;
-
-	return inet_pton(AF_INET, host, &address) == 1 || inet_pton(AF_INET6, host, &address) == 1;
-}
-
-static bool is_host_name(const char *host)
-{
-	return host[strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-."
-				 "_")] == 0 &&
-	       host[strspn(host, "0123456789.")] != 0;
-}
-
 static void read_inet(struct loader *loader, json_t *value, const struct load_place *at,
 		      struct policy_sink *sink)
 {
@@ -125,17 +76,17 @@ static void read_inet(struct loader *loader, json_t *value, const struct load_pl
 
 	if (!copy)
 		return;
-	if (!cut_port(copy + strlen("udp:"), &host, &port) || !read_port(port, &sink->port)) {
+	if (!load_cut_port(copy + strlen("udp:"), &host, &port) || !load_port(port, &sink->port)) {
 		load_wrong_value(loader, at, value, ADDRESSES ", with its port (1 to 65535)");
 		return;
 	}
 	if (!strcmp(host, "localhost"))
 		host = load_kept(loader, pool_copy(loader->pool, "127.0.0.1"));
-	else if (!is_numeric(host) && is_host_name(host))
+	else if (!load_is_numeric(host) && load_is_host_name(host))
 		load_wrong_name(loader, at, "host name", host, "",
 				"write its numeric address (or localhost): a name would have to be "
 				"looked up, and events never wait");
-	else if (!is_numeric(host))
+	else if (!load_is_numeric(host))
 		load_wrong_value(loader, at, value, ADDRESSES);
 	sink->path = host;
 }

@@ -14,10 +14,10 @@ complain() {
 layers="
 units xalloc clock json_line memory moment columns event_record
 event_log event_filter event_show
-problem text pool paths wildcard pattern suggest syntax file load_value load_tiers load_pattern load_when load_then load_rules load_digest load_sinks load_events duplicates match describe compare decide cases prove policy load
+problem text pool paths wildcard pattern suggest syntax file load_value load_address load_tiers load_pattern load_when load_then load_rules load_digest load_sinks load_events load_listen duplicates match describe compare decide cases prove policy load
 log qfile qtext trouble sendmail_cf shell qctrl qctrl_pattern sha256 addresses
 qctrl_policy qctrl_policy_parts qctrl_when qctrl_comment
-table domains claim control lock program sink sink_socket sink_stdout sink_file sink_fifo sink_syslog sink_journal locked
+table domains claim listener control lock program sink sink_socket sink_stdout sink_file sink_fifo sink_syslog sink_journal locked
 spool scan notify worker
 survey forecast
 mover mover_copy recover inspect
@@ -73,12 +73,12 @@ only 'inotifytools_|inotify_(init|add)' libinotifytools watcher/notify.c
 only '\brename\(' rename watcher/mover.c watcher/mover_copy.c watcher/recover.c watcher/sink_file.c
 only '\b(renameat2?|linkat|link|symlink|unlinkat)\(' 'a call that moves or removes spool files' \
 	watcher/mover.c watcher/mover_copy.c watcher/recover.c
-# claim.c removes its own lock file, outside the spool.
-only '\bunlink\(' unlink watcher/claim.c
+# claim.c removes its own lock file, listener.c its own socket, outside the spool.
+only '\bunlink\(' unlink watcher/claim.c watcher/listener.c
 only '\bopen(at)?\([^;]*O_(WRONLY|RDWR|CREAT|TRUNC)' 'opening for writing' \
 	watcher/claim.c watcher/mover_copy.c watcher/sink_file.c watcher/sink_stdout.c watcher/sink_fifo.c
 only '\bjson_(t|load|object|array|is|string_value|integer|delete|error_t)|jansson\.h' jansson \
-	policy/load.h policy/load.c policy/load_value.c policy/load_tiers.c policy/load_rules.c policy/load_sinks.c policy/load_events.c \
+	policy/load.h policy/load.c policy/load_value.c policy/load_tiers.c policy/load_rules.c policy/load_sinks.c policy/load_events.c policy/load_listen.c \
 	policy/load_pattern.c policy/load_when.c policy/load_then.c policy/load_digest.c \
 	watcher/qctrl_policy_parts.h watcher/qctrl_policy.c watcher/qctrl_when.c watcher/qctrl_comment.c \
 	watcher/cmd_plan.c watcher/cmd_replay.c watcher/replay_read.c watcher/event_record.c

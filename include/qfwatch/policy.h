@@ -172,6 +172,17 @@ enum policy_addresses {
 	POLICY_ADDRESSES_FULL, /* and sender and recipients */
 };
 
+/* Where the daemon answers those who ask (HTTP). */
+struct policy_listen {
+	char *address; /* as the policy has it; NULL: nowhere */
+	char *path;    /* the Unix socket, absolute; NULL: TCP */
+	char *host;    /* TCP: a numeric address */
+	uint16_t port;
+	bool loopback;	  /* TCP: only this machine can reach it */
+	char *group;	  /* of the socket, a name or a number; NULL: that of the daemon */
+	char *token_file; /* absolute; its first line has to be shown. NULL: none needed */
+};
+
 /* How fast rules may act. What is due beyond that waits for its turn. */
 struct policy_limits {
 	uint32_t moves_per_second;   /* 0: no limit (the default) */
@@ -226,6 +237,7 @@ struct policy {
 	uint32_t events;
 	enum policy_addresses addresses;
 	char *addresses_key; /* POLICY_ADDRESSES_HASH: the file with the key, absolute */
+	struct policy_listen listen;
 };
 
 /* The names of the event actions, in the order of the bits in policy.events; ends with NULL.

@@ -282,6 +282,24 @@ static void put_events(const struct dump *dump)
 	}
 }
 
+static void put_listen(const struct dump *dump, const struct policy_listen *listen)
+{
+	if (!listen->address)
+		return;
+	if (listen->path)
+		fprintf(dump->to, "listen: socket %s", listen->path);
+	else
+		fprintf(dump->to, "listen: %s port %u%s", listen->host, listen->port,
+			listen->loopback ? ", loopback" : "");
+	if (listen->group)
+		fprintf(dump->to, " group %s", listen->group);
+	if (listen->token_file) {
+		fputs(" token", dump->to);
+		put_path(dump, listen->token_file);
+	}
+	fputc('\n', dump->to);
+}
+
 void dump_policy(FILE *to, const struct policy *policy, const char *folder)
 {
 	const struct dump dump = {.to = to, .policy = policy, .folder = folder};
@@ -306,4 +324,5 @@ void dump_policy(FILE *to, const struct policy *policy, const char *folder)
 	put_duration(&dump, policy->reconcile);
 	fputc('\n', to);
 	put_events(&dump);
+	put_listen(&dump, &policy->listen);
 }
