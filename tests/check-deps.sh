@@ -14,12 +14,12 @@ complain() {
 layers="
 units xalloc clock json_line memory moment columns event_record
 event_log event_filter event_show
-problem text pool paths wildcard pattern suggest syntax file load_value load_address load_tiers load_pattern load_when load_then load_rules load_digest load_sinks load_events load_listen duplicates match describe compare decide cases prove policy load
+problem text pool paths wildcard pattern suggest syntax file load_value load_address load_tiers load_pattern load_when load_then load_rules load_digest load_sinks load_events load_listen duplicates match describe compare decide cases prove policy filter load
 log qfile qtext trouble sendmail_cf shell qctrl qctrl_pattern sha256 addresses
 qctrl_policy qctrl_policy_parts qctrl_when qctrl_comment
 table domains claim listener control lock program sink sink_socket sink_stdout sink_file sink_fifo sink_syslog sink_journal locked
 spool scan notify worker
-survey forecast
+survey forecast shape listing
 mover mover_copy recover inspect
 events
 replay replay_parts replay_world replay_lives replay_judge replay_read

@@ -422,6 +422,13 @@ static void take_version(struct reader *reader, const struct line *line)
 	}
 }
 
+static struct policy_slice sender_domain(struct reader *reader, struct policy_slice sender)
+{
+	if (sender.length == 2 && memcmp(sender.bytes, "<>", 2) == 0)
+		return sender;
+	return lower_domain(reader, sender);
+}
+
 void qtext_read(struct qtext *qtext, const char *bytes, size_t length, struct policy_text *ret)
 {
 	struct reader reader = {
@@ -434,7 +441,7 @@ void qtext_read(struct qtext *qtext, const char *bytes, size_t length, struct po
 	bool ended = false;
 	struct line line;
 
-	*ret = (struct policy_text){.sender = {"", 0}, .status = {"", 0}};
+	*ret = (struct policy_text){.sender = {"", 0}, .sender_domain = {"", 0}, .status = {"", 0}};
 	begin(qtext);
 	while (!ended && next_line(&reader, &line)) {
 		switch (line.letter) {
@@ -464,6 +471,7 @@ void qtext_read(struct qtext *qtext, const char *bytes, size_t length, struct po
 	}
 	if (ret->has_sender && reader.response)
 		ret->sender = (struct policy_slice){"<>", 2};
+	ret->sender_domain = sender_domain(&reader, ret->sender);
 	ret->recipients = qtext->recipients;
 	ret->domains = qtext->domains;
 	ret->n_recipients = qtext->n_recipients;

@@ -269,6 +269,7 @@ struct policy_header {
 struct policy_text {
 	bool has_sender;		       /* it has an S line */
 	struct policy_slice sender;	       /* without < and >; "<>" is the null sender */
+	struct policy_slice sender_domain;     /* as `domains`; "<>" of the null sender */
 	struct policy_slice status;	       /* the M line; empty: none */
 	const struct policy_slice *recipients; /* without < and > */
 	const struct policy_slice *domains; /* of each recipient: lower case; empty: a local one */
