@@ -32,6 +32,8 @@ struct engine *engine_new(struct events *events, enum engine_mode mode, bool dry
 	engine->dry_run = dry_run;
 	engine->access = dry_run ? SPOOL_READ : SPOOL_CLAIM;
 	engine->table = table_new();
+	engine->tally = tally_new();
+	engine->ages = ages_new();
 	engine->reconcile_at = engine->poll_at = engine->lost_at = INT64_MAX;
 	engine->levels_at = INT64_MAX;
 	return engine;
@@ -46,6 +48,8 @@ void engine_free(struct engine *engine)
 	if (engine->watching)
 		notify_close();
 	table_free(engine->table);
+	tally_free(engine->tally);
+	ages_free(engine->ages);
 	qtext_free(engine->qtext);
 	engine_domains_free(engine);
 	free(engine->level_tiers);
@@ -482,6 +486,7 @@ static bool step_round(struct engine *engine)
 	/* Names met last must have been read before it is said that memory and spool agree. */
 	if (sweep_some(engine) || table_has_ready(engine->table))
 		return true;
+	engine_tally_round(engine);
 	if (engine->round != ROUND_POLLED || engine->round_found || engine->round_departed)
 		engine_report_round(engine, engine->now);
 	engine->round = ROUND_NONE;
@@ -562,9 +567,8 @@ static bool is_counting(const struct engine *engine)
 {
 	if (!engine->policy->n_levels)
 		return false;
-	return engine->round == ROUND_NONE
-		       ? engine->next_round > ROUND_RECONCILE
-		       : engine->round > ROUND_RECONCILE && !engine->sweeping;
+	return engine->round == ROUND_NONE ? engine->next_round > ROUND_RECONCILE
+					   : engine->round > ROUND_RECONCILE && !engine->sweeping;
 }
 
 bool engine_turn(struct engine *engine, int64_t now)
@@ -572,6 +576,7 @@ bool engine_turn(struct engine *engine, int64_t now)
 	bool counting, more;
 
 	engine->now = now;
+	engine_begin_turn(engine);
 	more = drain(engine);
 	more |= engine_finish_carries(engine);
 	more |= engine_finish_programs(engine);
@@ -622,6 +627,7 @@ int64_t engine_deadline(const struct engine *engine)
 void engine_clock_set(struct engine *engine)
 {
 	engine->now = clock_now();
+	tally_set_clock(engine->tally, engine->now);
 	/* What a clock that was ahead said of domains would stand still until this one is there. */
 	if (engine->domains)
 		domains_forget_after(engine->domains, engine->now / CLOCK_SECOND + 60);

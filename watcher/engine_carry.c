@@ -40,7 +40,7 @@ struct carry {
 	uint64_t bytes;
 	int qf; /* the locked qf */
 	atomic_bool cancel;
-	int64_t started;
+	int64_t started, learnt;
 	struct mover_result result;
 	char from_name[POLICY_TIER_NAME_MAX + 1], to_name[POLICY_TIER_NAME_MAX + 1];
 	struct action_report report;
@@ -154,6 +154,7 @@ int engine_carry(struct engine *engine, msgref ref, uint16_t to, struct control 
 	carry->qf = control->fd;
 	control->fd = -1;
 	carry->started = clock_monotonic();
+	carry->learnt = engine_learnt(engine);
 	engine_copy_report(&carry->report, report);
 	snprintf(carry->from_name, sizeof carry->from_name, "%s",
 		 engine_tier_name(engine, message->directory));
@@ -213,6 +214,11 @@ static void finish_forgotten(struct engine *engine, const struct carry *carry)
 {
 	const struct qdir *to = &engine->spool.dirs[carry->to_directory];
 
+	if (!carry->result.trouble)
+		engine_tally_move(engine, NULL, TALLY_NO_TIER,
+				  carry->to_left ? TALLY_NO_TIER : to->tier, carry->started,
+				  carry->learnt);
+
 	if (carry->result.leftover)
 		log_warning("something of qf%.*s is left in %s or %s under a hidden name",
 			    (int)carry->length, carry->id, carry->from_name, carry->to_name);
@@ -248,6 +254,12 @@ static void finish(struct engine *engine, struct carry *carry)
 		log_warning("qf%.*s is in %s, but something of it is left in %s: the next start or "
 			    "reconcile clears it",
 			    (int)carry->length, carry->id, carry->to_name, carry->from_name);
+	/* The policy may be another one by now. */
+	rule = policy_find_rule(engine->policy, carry->report.rule);
+	engine_tally_move(engine, rule, engine_tier(engine, message),
+			  carry->to_left ? TALLY_NO_TIER
+					 : engine->spool.dirs[carry->to_directory].tier,
+			  carry->started, carry->learnt);
 	engine_report_move(engine, message, carry->from_name, carry->to_name, &carry->report,
 			   clock_monotonic() - carry->started);
 	if (carry->to_left) {
@@ -255,8 +267,6 @@ static void finish(struct engine *engine, struct carry *carry)
 		return;
 	}
 	engine_moved(engine, carry->ref, carry->to_directory, false);
-	/* The policy may be another one by now. */
-	rule = policy_find_rule(engine->policy, carry->report.rule);
 	if (rule)
 		engine_follow_up(engine, rule, message);
 }

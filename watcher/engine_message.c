@@ -49,8 +49,12 @@
 
 void engine_set_state(struct engine *engine, struct message *message, enum message_state state)
 {
+	unsigned tier = engine_tier(engine, message);
+
 	engine->by_state[message->state]--;
 	engine->by_state[state]++;
+	ages_leave(engine->ages, tier, (enum message_state)message->state);
+	ages_enter(engine->ages, tier, state);
 	message->state = (unsigned)state & 15;
 }
 
@@ -60,6 +64,7 @@ msgref engine_learn(struct engine *engine, uint16_t directory, const char *id, s
 
 	table_get(engine->table, ref)->flags |= engine->seen;
 	engine->by_state[MESSAGE_NEW]++;
+	engine_tally_enter(engine, table_get(engine->table, ref));
 	engine->spool.dirs[directory].messages++;
 	table_push_ready(engine->table, ref);
 	return ref;
@@ -74,6 +79,7 @@ void engine_forget(struct engine *engine, msgref ref)
 	if (message->state == MESSAGE_BOUNCING)
 		engine_program_forget(engine, ref);
 	engine->by_state[message->state]--;
+	engine_tally_leave(engine, message);
 	engine_directory(engine, message)->messages--;
 	table_remove(engine->table, ref);
 }
@@ -86,6 +92,7 @@ void engine_depart(struct engine *engine, msgref ref, const char *reason)
 	if (message->created ||
 	    (message->state != MESSAGE_NEW && message->state != MESSAGE_WRITING)) {
 		engine->counts.departed++;
+		engine_tally(engine, message, TALLY_DEPARTED);
 		engine->round_departed++;
 		engine_report_message(engine, EVENT_MESSAGE_DEPARTED, message, "departed", reason);
 	} else if (engine->policy->n_windows) {
@@ -179,9 +186,11 @@ static void refuse(struct engine *engine, msgref ref, enum trouble trouble, int 
 			  ? backoff(message->tries, CLOCK_SECOND, REFUSED_WAIT_MAX)
 			  : INT64_MAX,
 		  decision);
-	if (news)
-		engine_report_trouble(engine, EVENT_MESSAGE_REFUSED, message, trouble, error, NULL,
-				      decision);
+	if (!news)
+		return;
+	engine_tally_trouble(engine, message, TALLY_REFUSED, decision ? decision->rule : NULL);
+	engine_report_trouble(engine, EVENT_MESSAGE_REFUSED, message, trouble, error, NULL,
+			      decision);
 }
 
 static void fail(struct engine *engine, msgref ref, enum trouble trouble, int error,
@@ -195,9 +204,10 @@ static void fail(struct engine *engine, msgref ref, enum trouble trouble, int er
 	one_more_try(message);
 	engine_set_state(engine, message, MESSAGE_FAILED);
 	try_later(engine, ref, backoff(message->tries, CLOCK_SECOND, FAILED_WAIT_MAX), decision);
-	if (news)
-		engine_report_trouble(engine, EVENT_MOVE_FAILED, message, trouble, error, step,
-				      decision);
+	if (!news)
+		return;
+	engine_tally_trouble(engine, message, TALLY_FAILED, decision ? decision->rule : NULL);
+	engine_report_trouble(engine, EVENT_MOVE_FAILED, message, trouble, error, step, decision);
 }
 
 static void busy(struct engine *engine, msgref ref, const struct policy_decision *decision)
@@ -218,9 +228,11 @@ static void busy(struct engine *engine, msgref ref, const struct policy_decision
 		try_later(engine, ref,
 			  backoff(message->tries - FIRST_WAITS, CLOCK_SECOND, FAILED_WAIT_MAX),
 			  decision);
-	if (message->tries == BUSY_TELL && is_news(message, MESSAGE_BUSY, TROUBLE_LOCKED))
-		engine_report_trouble(engine, EVENT_MESSAGE_BUSY, message, TROUBLE_LOCKED, 0, NULL,
-				      decision);
+	if (message->tries != BUSY_TELL || !is_news(message, MESSAGE_BUSY, TROUBLE_LOCKED))
+		return;
+	engine_tally_trouble(engine, message, TALLY_BUSY, decision->rule);
+	engine_report_trouble(engine, EVENT_MESSAGE_BUSY, message, TROUBLE_LOCKED, 0, NULL,
+			      decision);
 }
 
 /* Empty or incomplete: usually one that is being written. Its writer holds its lock, so it is only
@@ -260,7 +272,7 @@ static void remember(struct engine *engine, msgref ref, const struct control *co
 	bool known = message->created != 0;
 	uint32_t attempts = control->file.attempts < TABLE_MAX_ATTEMPTS ? control->file.attempts
 									: TABLE_MAX_ATTEMPTS;
-	uint32_t before = message->attempts;
+	uint32_t before = message->attempts, created = message->created;
 	/* What it says counts, too: a fingerprint may stay the same through a quick rewrite. */
 	bool changed = message->print != print || message->created != control->file.created ||
 		       message->last_attempt != control->file.last_attempt || before != attempts;
@@ -280,6 +292,7 @@ static void remember(struct engine *engine, msgref ref, const struct control *co
 		engine->round_found++;
 	message->print = print & ((UINT64_C(1) << CONTROL_PRINT_BITS) - 1);
 	message->created = control->file.created;
+	engine_tally_created(engine, message, created);
 	message->last_attempt = control->file.last_attempt;
 	message->attempts = attempts & TABLE_MAX_ATTEMPTS;
 	message->quarantined = control->file.quarantined;
@@ -296,10 +309,13 @@ static void remember(struct engine *engine, msgref ref, const struct control *co
 	 * attempt. */
 	engine_note_attempts(engine, message,
 			     attempted ? attempts - before : !known && attempts > 0);
-	if (!known)
+	if (!known) {
+		engine_tally_tracked(engine, message);
 		engine_report_message(engine, EVENT_MESSAGE_TRACKED, message, "tracked", NULL);
+	}
 	if (attempted) {
 		engine->counts.attempted++;
+		engine_tally(engine, message, TALLY_ATTEMPTED);
 		engine_report_message(engine, EVENT_MESSAGE_ATTEMPTED, message, "attempted", NULL);
 	}
 }
@@ -322,6 +338,7 @@ static void look_at_body(struct engine *engine, struct message *message)
 				? (uint64_t)body.st_size & TABLE_MAX_SIZE
 				: TABLE_MAX_SIZE;
 	message->flags |= MESSAGE_SIZED;
+	engine_tally_body(engine, message);
 	if (trouble == TROUBLE_BODY_LINKS)
 		message->flags |= MESSAGE_LINKED;
 }
@@ -413,7 +430,9 @@ void engine_moved(struct engine *engine, msgref ref, uint16_t to, bool same_file
 		engine_depart(engine, stale, "it was gone when another message took its place");
 	engine_directory(engine, message)->messages--;
 	engine->spool.dirs[to].messages++;
+	engine_tally_leave(engine, message);
 	table_change_directory(engine->table, ref, to);
+	engine_tally_enter(engine, message);
 	message->visited |= UINT64_C(1) << engine->spool.dirs[to].tier;
 	message->flags &= (uint8_t) ~(MESSAGE_SEEN | MESSAGE_TOLD | MESSAGE_ECHO);
 	message->flags |= (uint8_t)(engine->seen | (same_file ? MESSAGE_ECHO : 0));
@@ -451,6 +470,8 @@ static void pretend(struct engine *engine, msgref ref, struct policy_decision de
 			engine_report_move(engine, &phantom, engine_tier_name(engine, from),
 					   engine->policy->tiers[decision.target].name, &report, 0);
 			engine->counts.moved++;
+			engine_tally_move(engine, decision.rule, engine->spool.dirs[from].tier,
+					  decision.target, 0, 0);
 			phantom.directory = spool_index(&engine->spool, to);
 			phantom.visited |= UINT64_C(1) << decision.target;
 			engine_follow_up(engine, decision.rule, &phantom);
@@ -461,10 +482,14 @@ static void pretend(struct engine *engine, msgref ref, struct policy_decision de
 		if (decision.action == POLICY_DELETE) {
 			engine_report_delete(engine, &phantom, &report, 0);
 			engine->counts.deleted++;
+			engine_tally(engine, &phantom, TALLY_DELETED);
+			engine_tally_rule(engine, decision.rule, TALLY_RULE_ACTED);
 			engine_follow_up(engine, decision.rule, &phantom);
 		} else if (decision.action == POLICY_BOUNCE) {
 			engine_report_bounce(engine, &phantom, &report, NULL, 0);
 			engine->counts.bounced++;
+			engine_tally(engine, &phantom, TALLY_BOUNCED);
+			engine_tally_rule(engine, decision.rule, TALLY_RULE_ACTED);
 			engine_follow_up(engine, decision.rule, &phantom);
 		}
 		message->flags |= MESSAGE_TOLD;
@@ -510,6 +535,8 @@ static void act_delete(struct engine *engine, msgref ref, const struct policy_de
 			    "reconcile tries again",
 			    (int)message->id_length, table_id(message), from->path);
 	engine->counts.deleted++;
+	engine_tally(engine, message, TALLY_DELETED);
+	engine_tally_rule(engine, decision->rule, TALLY_RULE_ACTED);
 	engine_prepare_report(engine, message, decision, control->head, &report);
 	engine_report_delete(engine, message, &report, clock_monotonic() - started);
 	engine_follow_up(engine, decision->rule, message);
@@ -549,6 +576,8 @@ static void act_move(struct engine *engine, msgref ref, const struct policy_deci
 		return;
 	}
 	engine->counts.moved++;
+	engine_tally_move(engine, decision->rule, engine->spool.dirs[from].tier, decision->target,
+			  started, engine_learnt(engine));
 	engine_prepare_report(engine, message, decision, control->head, &report);
 	engine_report_move(engine, message, engine_tier_name(engine, from),
 			   engine->policy->tiers[decision->target].name, &report,
@@ -581,8 +610,11 @@ void engine_bounce_failed(struct engine *engine, msgref ref, const struct action
 	one_more_try(message);
 	engine_set_state(engine, message, MESSAGE_FAILED);
 	try_later(engine, ref, backoff(message->tries, FAILED_WAIT_MAX, BOUNCE_WAIT_MAX), NULL);
-	if (news)
-		engine_report_bounce(engine, message, report, outcome, duration);
+	if (!news)
+		return;
+	engine_tally_trouble(engine, message, TALLY_FAILED,
+			     policy_find_rule(engine->policy, report->rule));
+	engine_report_bounce(engine, message, report, outcome, duration);
 }
 
 /* The qf is locked, and is what was read. */

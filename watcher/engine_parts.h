@@ -8,11 +8,13 @@
  * them engine_program.c  programs of rules, and sendmail to bounce engine_limit.c    how fast rules
  * may act engine_tiers.c    directories: taken up, lost, found, dropped; a new policy
  *   engine_report.c   event records
+ *   engine_tally.c    what is counted, and when what is looked at was learnt of
  */
 #ifndef QFWATCH_ENGINE_PARTS_H
 #define QFWATCH_ENGINE_PARTS_H
 
 #include "qfwatch/addresses.h"
+#include "qfwatch/ages.h"
 #include "qfwatch/clock.h"
 #include "qfwatch/control.h"
 #include "qfwatch/domains.h"
@@ -23,6 +25,7 @@
 #include "qfwatch/scan.h"
 #include "qfwatch/spool.h"
 #include "qfwatch/table.h"
+#include "qfwatch/tally.h"
 #include "qfwatch/worker.h"
 
 /* Why a round of scans is made; the most serious reason of those that came together is told. */
@@ -33,6 +36,18 @@ enum round_reason {
 	ROUND_FOUND,
 	ROUND_START,
 	ROUND_OVERFLOW
+};
+
+/* When what stands in the ready list came there: one mark for each turn that has put something
+ * there, as long as it is not taken. */
+#define ENGINE_TURN_MARKS 64
+
+struct turn_marks {
+	struct turn_mark {
+		uint64_t added; /* to the ready list, before that turn */
+		int64_t began;	/* clock_monotonic */
+	} list[ENGINE_TURN_MARKS];
+	unsigned first, count;
 };
 
 struct engine {
@@ -105,6 +120,11 @@ struct engine {
 	struct program_job *jobs;
 	size_t n_jobs, n_bounces;
 	bool programs_stale; /* limits.programs is another one: when none runs */
+
+	/* See engine_tally.c. */
+	struct tally *tally;
+	struct ages *ages;
+	struct turn_marks turns;
 
 	struct engine_counts counts;
 	uint64_t by_state[MESSAGE_STATES];
@@ -196,6 +216,25 @@ void engine_want_full_round(struct engine *engine, enum round_reason reason);
 void engine_lose(struct engine *engine, uint16_t directory, int error);
 void engine_check_directories(struct engine *engine);
 int engine_verify_directory(struct engine *engine, uint16_t directory);
+
+/* engine_tally.c */
+void engine_begin_turn(struct engine *engine);
+int64_t engine_learnt(struct engine *engine);
+unsigned engine_tier(const struct engine *engine, const struct message *message);
+void engine_tally(struct engine *engine, const struct message *message, enum tally_kind kind);
+void engine_tally_rule(struct engine *engine, const struct policy_rule *rule,
+		       enum tally_outcome outcome);
+void engine_tally_tracked(struct engine *engine, const struct message *message);
+void engine_tally_move(struct engine *engine, const struct policy_rule *rule, unsigned from,
+		       unsigned to, int64_t started, int64_t learnt);
+void engine_tally_trouble(struct engine *engine, const struct message *message,
+			  enum tally_kind kind, const struct policy_rule *rule);
+void engine_tally_round(struct engine *engine);
+void engine_tally_body(struct engine *engine, const struct message *message);
+void engine_tally_created(struct engine *engine, const struct message *message, uint32_t before);
+void engine_tally_enter(struct engine *engine, const struct message *message);
+void engine_tally_leave(struct engine *engine, const struct message *message);
+void engine_recount(struct engine *engine);
 
 /* engine_report.c */
 struct qdir *engine_directory(struct engine *engine, const struct message *message);

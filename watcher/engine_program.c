@@ -34,7 +34,7 @@ struct program_job {
 	struct worker_job job; /* first: see worker.h */
 	struct program_job *next;
 	bool bounce;
-	msgref ref; /* of the message that is bounced; MSGREF_NONE: forgotten meanwhile */
+	msgref ref;   /* of the message that is bounced; MSGREF_NONE: forgotten meanwhile */
 	dev_t device; /* of the queue directory that it stood in */
 	ino_t inode;
 	char **arguments;
@@ -159,6 +159,8 @@ void engine_run_program(struct engine *engine, const struct policy_rule *rule,
 		refused = "not run: no thread could be started";
 	if (!refused)
 		return;
+	if (!engine->dry_run)
+		engine_tally_rule(engine, rule, TALLY_RULE_FAILED);
 	report_program(engine, job, job->arguments[0], refused, !engine->dry_run);
 	free_job(job);
 }
@@ -167,6 +169,9 @@ static void finish_program(struct engine *engine, const struct program_job *job)
 {
 	char outcome[PROGRAM_OUTPUT + 200];
 
+	if (!program_succeeded(&job->result))
+		engine_tally_rule(engine, policy_find_rule(engine->policy, job->rule),
+				  TALLY_RULE_FAILED);
 	program_describe(&job->result, outcome, sizeof outcome);
 	report_program(engine, job, job->arguments[0], outcome, !program_succeeded(&job->result));
 }
@@ -220,6 +225,7 @@ void engine_tell_marks(struct engine *engine, msgref ref, uint64_t marks)
 		if (!(rule->mark & marks))
 			continue;
 		engine_follow_up(engine, rule, message);
+		engine_tally_rule(engine, rule, TALLY_RULE_ACTED);
 		message->visited |= rule->mark;
 		marks &= ~rule->mark;
 	}
@@ -338,6 +344,8 @@ static void tell_returned(struct engine *engine, const struct program_job *job,
 	const struct policy_rule *rule = policy_find_rule(engine->policy, job->rule);
 
 	engine->counts.bounced++;
+	engine_tally(engine, message, TALLY_BOUNCED);
+	engine_tally_rule(engine, rule, TALLY_RULE_ACTED);
 	engine_report_bounce(engine, message, job->report, NULL, job->result.duration);
 	if (rule)
 		engine_follow_up(engine, rule, message);

@@ -343,9 +343,12 @@ int engine_apply(struct engine *engine, struct policy *policy, struct problems *
 	}
 	spool_commit(&engine->spool, plan);
 	engine->policy = policy;
+	tally_advance(engine->tally, engine->now);
+	tally_configure(engine->tally, policy);
 	engine_domains_configure(engine);
 	engine_limit_programs(engine);
 	if (!old) {
+		engine_recount(engine);
 		r = watch_first(engine, problems);
 		if (r < 0) {
 			engine->policy = NULL;
@@ -355,6 +358,7 @@ int engine_apply(struct engine *engine, struct policy *policy, struct problems *
 		for (size_t i = 0; i < engine->spool.n_dirs; i++)
 			if (engine->spool.dirs[i].state == QDIR_LEAVING)
 				leave(engine, (uint16_t)i);
+		engine_recount(engine);
 		take_up_new(engine, ROUND_START);
 		/* Some may have another path now, and so another parent. */
 		engine_check_directories(engine);

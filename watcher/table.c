@@ -29,6 +29,7 @@ struct table {
 	uint32_t heap_count, heap_room;
 
 	msgref ready_first, ready_last;
+	uint64_t ready_added, ready_taken;
 	size_t far_bytes; /* in ids kept outside */
 	size_t longest_id;
 };
@@ -289,6 +290,7 @@ void table_push_ready(struct table *table, msgref ref)
 	else
 		table->ready_first = ref;
 	table->ready_last = ref;
+	table->ready_added++;
 }
 
 msgref table_pop_ready(struct table *table)
@@ -299,6 +301,7 @@ msgref table_pop_ready(struct table *table)
 		struct message *message = table_get(table, ref);
 
 		table->ready_first = message->next;
+		table->ready_taken++;
 		if (!table->ready_first)
 			table->ready_last = MSGREF_NONE;
 		message->flags &= (uint8_t)~MESSAGE_READY;
@@ -312,6 +315,16 @@ msgref table_pop_ready(struct table *table)
 bool table_has_ready(const struct table *table)
 {
 	return table->ready_first != MSGREF_NONE;
+}
+
+uint64_t table_ready_added(const struct table *table)
+{
+	return table->ready_added;
+}
+
+uint64_t table_ready_taken(const struct table *table)
+{
+	return table->ready_taken;
 }
 
 /* ---- messages ---- */

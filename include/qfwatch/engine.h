@@ -11,9 +11,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "qfwatch/ages.h"
 #include "qfwatch/events.h"
 #include "qfwatch/policy.h"
 #include "qfwatch/problem.h"
+#include "qfwatch/tally.h"
 
 enum engine_mode {
 	ENGINE_WATCH, /* the daemon: notifications, deadlines, reconciles */
@@ -68,5 +70,10 @@ struct engine_counts {
 	size_t table_bytes;
 };
 struct engine_counts engine_count(const struct engine *engine);
+
+/* The same by tier, flow and rule, and in the last hour, which ends at `now`; and what stands in
+ * the tiers. By their places in the policy in force. */
+const struct tally *engine_get_tally(struct engine *engine, int64_t now);
+const struct ages *engine_get_ages(const struct engine *engine);
 
 #endif

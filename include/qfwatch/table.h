@@ -127,6 +127,11 @@ void table_push_ready(struct table *table, msgref ref);
 msgref table_pop_ready(struct table *table); /* MSGREF_NONE when empty */
 bool table_has_ready(const struct table *table);
 
+/* How many were ever added to it and taken from it: so the one that was taken last came there as
+ * number table_ready_taken. */
+uint64_t table_ready_added(const struct table *table);
+uint64_t table_ready_taken(const struct table *table);
+
 /* All messages, in no order: start with MSGREF_NONE, ends with MSGREF_NONE. Removing the one just
  * returned is fine. */
 msgref table_next(const struct table *table, msgref after);
