@@ -32,11 +32,13 @@ JANSSON_CFLAGS = $(shell $(PKG_CONFIG) --cflags jansson 2>/dev/null)
 JANSSON_LIBS   = $(shell $(PKG_CONFIG) --libs jansson 2>/dev/null || echo -ljansson)
 PCRE2_CFLAGS   = $(shell $(PKG_CONFIG) --cflags libpcre2-8 2>/dev/null)
 PCRE2_LIBS     = $(shell $(PKG_CONFIG) --libs libpcre2-8 2>/dev/null || echo -lpcre2-8)
+MHD_CFLAGS     = $(shell $(PKG_CONFIG) --cflags libmicrohttpd 2>/dev/null)
+MHD_LIBS       = $(shell $(PKG_CONFIG) --libs libmicrohttpd 2>/dev/null || echo -lmicrohttpd)
 CMOCKA_LIBS    = $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null || echo -lcmocka)
 
-ALL_CFLAGS  = $(OWN_CFLAGS) $(HARDEN_CFLAGS) $(JANSSON_CFLAGS) $(PCRE2_CFLAGS) $(SANITIZE) $(CFLAGS)
+ALL_CFLAGS  = $(OWN_CFLAGS) $(HARDEN_CFLAGS) $(JANSSON_CFLAGS) $(PCRE2_CFLAGS) $(MHD_CFLAGS) $(SANITIZE) $(CFLAGS)
 ALL_LDFLAGS = $(HARDEN_LDFLAGS) $(SANITIZE) $(LDFLAGS)
-LIBS        = -lpthread -linotifytools $(JANSSON_LIBS) $(PCRE2_LIBS)
+LIBS        = -lpthread -linotifytools $(JANSSON_LIBS) $(PCRE2_LIBS) $(MHD_LIBS)
 
 LIB_SOURCES     := $(wildcard policy/*.c) $(filter-out watcher/main.c,$(wildcard watcher/*.c))
 SUPPORT_SOURCES := $(wildcard tests/support/*.c)
@@ -70,6 +72,10 @@ $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# The page's files are built in.
+PAGE_FILES := $(wildcard page/*)
+$(BUILD)/watcher/http_page.o $(BUILD)/fuzz/watcher/http_page.o: $(PAGE_FILES)
 
 $(BUILD)/libqfwatch.a: $(LIB_OBJECTS)
 	@rm -f $@
@@ -127,7 +133,7 @@ fuzz: ## the fuzzers of qfile.c, load.c and pattern.c, FUZZ_SECONDS each (30)
 	@tests/run.sh fuzz
 
 # What is fuzzed is compiled once for all fuzzers.
-FUZZ_FLAGS = $(filter-out -fstack-clash-protection,$(OWN_CFLAGS)) $(JANSSON_CFLAGS) $(PCRE2_CFLAGS) -O1 -g \
+FUZZ_FLAGS = $(filter-out -fstack-clash-protection,$(OWN_CFLAGS)) $(JANSSON_CFLAGS) $(PCRE2_CFLAGS) $(MHD_CFLAGS) -O1 -g \
 	-fno-sanitize-recover=all
 
 $(BUILD)/fuzz/%.o: %.c Makefile

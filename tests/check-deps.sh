@@ -12,7 +12,7 @@ complain() {
 
 # Layers from the lowest to the highest. A file belongs to the layer that names it; its headers too.
 layers="
-units xalloc clock json_line memory moment columns event_record
+units xalloc clock json_line json_text memory moment columns event_record
 event_log event_filter event_show
 problem text pool paths wildcard pattern suggest syntax file load_value load_address load_tiers load_pattern load_when load_then load_rules load_digest load_sinks load_events load_listen duplicates match describe compare decide cases prove policy filter load
 log qfile qtext trouble sendmail_cf shell qctrl qctrl_pattern sha256 addresses
@@ -23,7 +23,8 @@ survey forecast shape listing
 mover mover_copy recover inspect
 events
 replay replay_parts replay_world replay_lives replay_judge replay_read
-engine engine_parts engine_message engine_report engine_tiers engine_carry engine_limit engine_facts engine_domains engine_program engine_tally
+engine engine_parts engine_message engine_report engine_tiers engine_carry engine_limit engine_facts engine_domains engine_program engine_tally engine_view
+http http_parts http_request http_status http_page
 supervisor loop explain explain_text explain_json
 command cmd_run cmd_check cmd_explain cmd_plan cmd_replay cmd_move cmd_events cmd_import_qctrl
 main
@@ -77,11 +78,13 @@ only '\b(renameat2?|linkat|link|symlink|unlinkat)\(' 'a call that moves or remov
 only '\bunlink\(' unlink watcher/claim.c watcher/listener.c
 only '\bopen(at)?\([^;]*O_(WRONLY|RDWR|CREAT|TRUNC)' 'opening for writing' \
 	watcher/claim.c watcher/mover_copy.c watcher/sink_file.c watcher/sink_stdout.c watcher/sink_fifo.c
-only '\bjson_(t|load|object|array|is|string_value|integer|delete|error_t)|jansson\.h' jansson \
+only '\bjson_(t\b|load|object|array|is|string_value|integer|delete|error_t)|jansson\.h' jansson \
 	policy/load.h policy/load.c policy/load_value.c policy/load_tiers.c policy/load_rules.c policy/load_sinks.c policy/load_events.c policy/load_listen.c \
 	policy/load_pattern.c policy/load_when.c policy/load_then.c policy/load_digest.c \
 	watcher/qctrl_policy_parts.h watcher/qctrl_policy.c watcher/qctrl_when.c watcher/qctrl_comment.c \
 	watcher/cmd_plan.c watcher/cmd_replay.c watcher/replay_read.c watcher/event_record.c
+only '\bMHD_(start|add|queue|create|suspend|resume|run|lookup|get)' 'the calls of libmicrohttpd' \
+	watcher/http.c watcher/http_request.c watcher/http_events.c
 only '\bpcre2_|pcre2\.h' PCRE2 policy/pattern.c
 
 [ "$bad" -eq 0 ] && echo "check-deps: all modules keep to their layer"

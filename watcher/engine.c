@@ -489,6 +489,12 @@ static bool step_round(struct engine *engine)
 	engine_tally_round(engine);
 	if (engine->round != ROUND_POLLED || engine->round_found || engine->round_departed)
 		engine_report_round(engine, engine->now);
+	engine->last_round.reason = engine->round;
+	engine->last_round.at = engine->now;
+	engine->last_round.took =
+		engine->now > engine->round_started ? engine->now - engine->round_started : 0;
+	engine->last_round.found = engine->round_found;
+	engine->last_round.departed = engine->round_departed;
 	engine->round = ROUND_NONE;
 	return engine->next_round != ROUND_NONE;
 }

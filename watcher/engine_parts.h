@@ -8,7 +8,11 @@
  * them engine_program.c  programs of rules, and sendmail to bounce engine_limit.c    how fast rules
  * may act engine_tiers.c    directories: taken up, lost, found, dropped; a new policy
  *   engine_report.c   event records
+<<<<<<< HEAD
  *   engine_tally.c    what is counted, and when what is looked at was learnt of
+=======
+ *   engine_view.c     what readers may ask
+>>>>>>> b4b623d (HTTP: the daemon answers where the policy listens, from its own loop: status, healthz, and the files of a page; connections, sizes and times have limits)
  */
 #ifndef QFWATCH_ENGINE_PARTS_H
 #define QFWATCH_ENGINE_PARTS_H
@@ -74,6 +78,11 @@ struct engine {
 			 round */
 	int64_t round_started;
 	uint64_t round_found, round_departed;
+	struct {
+		enum round_reason reason; /* ROUND_NONE: none has ended yet */
+		int64_t at, took;
+		uint64_t found, departed;
+	} last_round;
 
 	/* A new policy, or a tier that came back: everybody is asked again. */
 	bool redeciding;

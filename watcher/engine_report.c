@@ -1,6 +1,8 @@
 /* engine_report.c - the engine's event records. */
 #include "engine_parts.h"
 
+#include "qfwatch/engine_view.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -257,17 +259,11 @@ void engine_report_directory(struct engine *engine, enum event_action action,
 	if (action == EVENT_TIER_FOUND) {
 		snprintf(text, sizeof text, "tier %s is back: %s", tier, dir->path);
 	} else {
-		snprintf(reason, sizeof reason, "%s",
-			 error == ENOENT   ? "its directory was removed or renamed"
-			 : error == ESTALE ? "another directory stands in its place"
-					   : strerror(error));
+		snprintf(reason, sizeof reason, "%s", engine_view_lost_reason(error));
 		snprintf(text, sizeof text, "tier %s is lost: %s: %s", tier, dir->path, reason);
 		event.reason = reason;
 		event.error = error;
-		event.remedy = error == ENOENT || error == ESTALE
-				       ? "bring the directory back (or mount it); qfwatch takes it "
-					 "up again by itself"
-				       : trouble_errno_remedy(error);
+		event.remedy = engine_view_lost_remedy(error);
 	}
 	events_emit(engine->events, &event);
 }

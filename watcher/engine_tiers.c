@@ -162,6 +162,7 @@ void engine_lose(struct engine *engine, uint16_t directory, int error)
 		return;
 	unwatch(directory);
 	spool_lose(dir);
+	dir->error = error;
 	engine_report_directory(engine, EVENT_TIER_LOST, dir, error);
 	/* Another one may stand in its place already. The same one, which cannot be read, would
 	 * only be lost again at once. */

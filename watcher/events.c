@@ -87,6 +87,27 @@ const char *events_run(const struct events *events)
 	return events->run;
 }
 
+const char *events_host(const struct events *events)
+{
+	return events->host;
+}
+
+bool events_sink(const struct events *events, size_t index, struct events_sink *ret)
+{
+	const struct sink *sink;
+
+	if (index >= events->n_sinks)
+		return false;
+	sink = events->sinks[index];
+	*ret = (struct events_sink){
+		.name = sink->name,
+		.dropped = sink->dropped,
+		.waiting = sink_left(sink),
+		.broken = sink->broken,
+	};
+	return true;
+}
+
 uint64_t events_emitted(const struct events *events)
 {
 	return events->emitted;

@@ -16,6 +16,7 @@
 
 #include "qfwatch/clock.h"
 #include "qfwatch/engine.h"
+#include "qfwatch/http.h"
 #include "qfwatch/log.h"
 #include "qfwatch/notify.h"
 #include "qfwatch/supervisor.h"
@@ -27,6 +28,7 @@ struct loop {
 	const struct loop_options *options;
 	struct engine *engine;
 	struct events *events;
+	struct http *http; /* NULL: a single pass answers nobody */
 	int epoll, timer, signals, mounts;
 	int workers[ENGINE_WORKERS];   /* the engine's; -1: none yet */
 	int64_t armed;		       /* what the timer is set to; INT64_MAX: off */
@@ -147,6 +149,8 @@ static void tell_policy_rejected(struct loop *loop, const struct problems *probl
 	snprintf(text, sizeof text, "policy rejected, the old one stays in force: %s", first);
 	event.reason = first;
 	events_emit(loop->events, &event);
+	if (loop->http)
+		http_tell_rejected(loop->http, clock_now(), first);
 }
 
 /* Loads the policy file and puts it into force. Returns 0 and the policy, which is the engine's, or
@@ -159,13 +163,23 @@ static int take_policy(struct loop *loop, struct problems *problems, const struc
 	if (stat(loop->options->policy, &loop->policy_stat) < 0)
 		memset(&loop->policy_stat, 0, sizeof loop->policy_stat);
 	r = policy_load(loop->options->policy, problems, &policy);
-	if (r == 0)
-		r = engine_apply(loop->engine, policy, problems);
-	if (r < 0)
+	if (r == 0 && loop->http)
+		r = http_prepare(loop->http, policy, problems);
+	if (r < 0) {
 		policy_free(policy);
-	else
-		*ret = policy;
-	return r;
+		return r;
+	}
+	r = engine_apply(loop->engine, policy, problems);
+	if (r < 0) {
+		if (loop->http)
+			http_abandon(loop->http);
+		policy_free(policy);
+		return r;
+	}
+	if (loop->http)
+		http_commit(loop->http, clock_now());
+	*ret = policy;
+	return 0;
 }
 
 static void watch_policy(struct loop *loop)
@@ -294,6 +308,8 @@ static int64_t next_deadline(const struct loop *loop)
 		deadline = loop->watchdog_at;
 	if (loop->events_at < deadline)
 		deadline = loop->events_at;
+	if (loop->http && http_deadline(loop->http) < deadline)
+		deadline = http_deadline(loop->http);
 	return deadline;
 }
 
@@ -337,6 +353,8 @@ static void take_events(struct loop *loop, int timeout)
 			take_timer(loop);
 		else if (ready[i].data.fd == loop->mounts)
 			engine_mounts_changed(loop->engine);
+		else if (loop->http && ready[i].data.fd == http_fd(loop->http))
+			http_wake(loop->http);
 		/* Notifications, and sinks that take events again, are seen to by every turn. */
 	}
 }
@@ -385,6 +403,8 @@ static void run(struct loop *loop)
 			/* A new policy is work that the turn did not know of. */
 			more = true;
 		}
+		if (loop->http)
+			more |= http_turn(loop->http, now);
 		loop->events_at = events_flush(loop->events, now);
 		let_sinks_breathe(loop);
 		feed_watchdog(loop, now);
@@ -474,7 +494,8 @@ static int start(struct loop *loop, struct problems *problems)
 		return code ? code : 3;
 	}
 	if ((notify_fd() >= 0 && add(loop, notify_fd(), EPOLLIN) < 0) ||
-	    (events_fd(loop->events) >= 0 && add(loop, events_fd(loop->events), EPOLLIN) < 0)) {
+	    (events_fd(loop->events) >= 0 && add(loop, events_fd(loop->events), EPOLLIN) < 0) ||
+	    (loop->http && add(loop, http_fd(loop->http), EPOLLIN) < 0)) {
 		log_error("epoll: %s", strerror(errno));
 		return 3;
 	}
@@ -511,6 +532,8 @@ int loop_run(const struct loop_options *options)
 	loop.events = events_new(options->dry_run);
 	loop.engine = engine_new(loop.events, options->once ? ENGINE_ONCE : ENGINE_WATCH,
 				 options->dry_run);
+	if (!options->once)
+		loop.http = http_new(loop.engine, loop.events, options->policy);
 	code = start(&loop, &problems);
 	if (code == 0) {
 		run(&loop);
@@ -523,6 +546,7 @@ int loop_run(const struct loop_options *options)
 			log_warning("the last events were not written: a sink takes nothing");
 		code = outcome(&loop);
 	}
+	http_free(loop.http);
 	engine_free(loop.engine);
 	events_free(loop.events);
 	problems_free(&problems);

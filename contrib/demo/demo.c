@@ -217,6 +217,8 @@ static bool make_policy(struct demo *demo, const char *example)
 			demo->tier_width = (int)strlen(demo->names[index]);
 	}
 	learn_rules(demo, json_object_get(policy, "rules"));
+	/* It is nobody's business but ours, and there may be a real daemon. */
+	json_object_del(policy, "listen");
 	json_object_set_new(policy, "events", json_pack("{s:[{s:s}]}", "sinks", "type", "stdout"));
 	snprintf(demo->policy, sizeof(demo->policy), "%s/policy.json", demo->folder);
 	good = json_dump_file(policy, demo->policy, JSON_INDENT(2)) == 0;

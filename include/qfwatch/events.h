@@ -139,6 +139,19 @@ size_t events_render(const struct events *events, const struct event *event, uin
 const char *events_action_name(enum event_action action);
 const char *events_run(const struct events *events); /* the run's id */
 
+const char *events_host(const struct events *events);
+
+/* One sink, for status. */
+struct events_sink {
+	const char *name; /* "stdout", the path, "tcp:127.0.0.1:514" */
+	uint64_t dropped; /* lines lost since it was opened */
+	size_t waiting;	  /* bytes */
+	bool broken;	  /* the last open or write failed: tried again */
+};
+
+/* Returns false when there are no more. */
+bool events_sink(const struct events *events, size_t index, struct events_sink *ret);
+
 /* What was rendered and what the sinks lost since the start. */
 uint64_t events_emitted(const struct events *events);
 uint64_t events_dropped(const struct events *events);

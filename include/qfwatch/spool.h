@@ -49,6 +49,7 @@ struct qdir {
 	bool unreliable; /* a file system that sends no or partial notifications: it is scanned on a
 			    timer as well */
 	size_t messages; /* how many the table holds; the engine counts */
+	int error;	 /* the engine's: why it was lost, an errno */
 	int64_t bounce_at; /* the engine's: when a bounce of sendmail's last appeared here */
 	int64_t unread_at; /* the engine's: when a qf last went before it could be read */
 	struct claim claim;

@@ -1,0 +1,472 @@
+/* http.c - see http.h. This file: the listener, connections and their limits, turns. */
+#include "http_parts.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "qfwatch/log.h"
+#include "qfwatch/xalloc.h"
+
+/* Connections taken in one turn. */
+#define ACCEPT_MOST 16
+
+/* An answer that takes longer than this to be read has to make room for another connection when
+ * there is none. */
+#define SLOW_READER (60 * CLOCK_SECOND)
+
+/* One connection, as libmicrohttpd's socket context. */
+struct http_connection {
+	struct http_connection *next, *previous; /* in the order in which they came to rest */
+	struct http *http;
+	struct MHD_Connection *connection;
+	int fd;
+	bool busy;     /* a request is being answered */
+	bool patient;  /* it reads the event stream: as long as it likes */
+	bool leaving;  /* it was told to go */
+	int64_t since; /* it is busy, or not */
+};
+
+/* ---- connections ---- */
+
+static void unlist(struct http_connection *one)
+{
+	struct http *http = one->http;
+
+	if (one->next == one) {
+		http->connections = NULL;
+	} else {
+		one->next->previous = one->previous;
+		one->previous->next = one->next;
+		if (http->connections == one)
+			http->connections = one->next;
+	}
+}
+
+static void enlist(struct http_connection *one)
+{
+	struct http *http = one->http;
+
+	if (http->connections) {
+		one->next = http->connections;
+		one->previous = one->next->previous;
+		one->previous->next = one->next->previous = one;
+	} else {
+		http->connections = one->next = one->previous = one;
+	}
+	one->since = clock_now();
+}
+
+static void connection_changed(void *context, struct MHD_Connection *connection, void **socket,
+			       enum MHD_ConnectionNotificationCode what)
+{
+	struct http_connection *one = *socket;
+	struct http *http = context;
+
+	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+		one = xcalloc(1, sizeof *one);
+		one->http = http;
+		one->connection = connection;
+		one->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)
+				  ->connect_fd;
+		*socket = one;
+		enlist(one);
+		http->n_connections++;
+	} else if (one) {
+		unlist(one);
+		http->n_connections -= !one->leaving;
+		free(one);
+		*socket = NULL;
+	}
+}
+
+static struct http_connection *context_of(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+	return info ? info->socket_context : NULL;
+}
+
+void http_connection_busy(struct MHD_Connection *connection, bool busy)
+{
+	struct http_connection *one = context_of(connection);
+
+	if (!one || one->busy == busy)
+		return;
+	one->busy = busy;
+	one->patient = false;
+	unlist(one);
+	enlist(one);
+}
+
+void http_connection_patient(struct MHD_Connection *connection)
+{
+	struct http_connection *one = context_of(connection);
+
+	if (one)
+		one->patient = true;
+}
+
+/* Makes room: of those that rest, or have not sent their request yet, the one that has done so
+ * longest; else of those that have been reading an answer for ages the slowest. */
+static bool make_room(struct http *http)
+{
+	struct http_connection *first = http->connections, *one = first, *slow = NULL;
+	int64_t now = clock_now();
+
+	if (!first)
+		return false;
+	do {
+		if (!one->leaving && !one->busy)
+			break;
+		if (!one->leaving && !one->patient && !slow && now - one->since > SLOW_READER)
+			slow = one;
+		one = one->next;
+	} while (one != first);
+	if (one->leaving || one->busy)
+		one = slow;
+	if (!one)
+		return false;
+	/* libmicrohttpd sees its end, and closes it. */
+	shutdown(one->fd, SHUT_RDWR);
+	one->leaving = true;
+	http->n_connections--;
+	http->woken = true;
+	return true;
+}
+
+static void watch_listener(struct http *http)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.fd = http->listener.fd};
+
+	http->rest_until = INT64_MAX;
+	if (epoll_ctl(http->epoll, EPOLL_CTL_ADD, http->listener.fd, &event) < 0 && errno != EEXIST)
+		log_error("http: epoll: %s", strerror(errno));
+	http->woken = true;
+}
+
+static void rest_listener(struct http *http)
+{
+	epoll_ctl(http->epoll, EPOLL_CTL_DEL, http->listener.fd, NULL);
+	http->rest_until = clock_now() + CLOCK_SECOND;
+}
+
+static void turn_away(int fd)
+{
+	static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n"
+				     "Content-Length: 0\r\nConnection: close\r\n\r\n";
+
+	/* It fits into any socket's buffer; whom it does not reach notices by himself. */
+	(void)!send(fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	close(fd);
+}
+
+/* Returns true when more may be waiting. */
+static bool accept_some(struct http *http)
+{
+	for (int i = 0; i < ACCEPT_MOST; i++) {
+		struct sockaddr_storage address;
+		socklen_t length = sizeof address;
+		int fd = accept4(http->listener.fd, (struct sockaddr *)&address, &length,
+				 SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
+			continue;
+		if (fd < 0 && errno != EAGAIN)
+			/* Without descriptors it would be readable for ever. */
+			rest_listener(http);
+		if (fd < 0)
+			return false;
+		if (http->n_connections >= HTTP_CONNECTIONS && !make_room(http)) {
+			turn_away(fd);
+			continue;
+		}
+		/* A Unix client's name is of no length. */
+		if (length < sizeof(sa_family_t))
+			address.ss_family = AF_UNIX;
+		MHD_add_connection(http->daemon, fd, (struct sockaddr *)&address,
+				   length < sizeof(sa_family_t) ? sizeof(sa_family_t) : length);
+	}
+	return true;
+}
+
+/* ---- libmicrohttpd ---- */
+
+static int start_daemon(struct http *http)
+{
+	const union MHD_DaemonInfo *info;
+	struct epoll_event event = {.events = EPOLLIN};
+
+	http->daemon = MHD_start_daemon(
+		MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
+		http_take_request, http, MHD_OPTION_NOTIFY_COMPLETED, http_end_request, http,
+		MHD_OPTION_NOTIFY_CONNECTION, connection_changed, http, MHD_OPTION_CONNECTION_LIMIT,
+		HTTP_CONNECTIONS + 2 * ACCEPT_MOST, MHD_OPTION_CONNECTION_TIMEOUT, HTTP_IDLE,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_CONNECTION_MEMORY,
+		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+		MHD_OPTION_END);
+	info = http->daemon ? MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
+	if (!info)
+		return -(errno ? errno : ENOMEM);
+	http->daemon_fd = info->epoll_fd;
+	event.data.fd = http->daemon_fd;
+	return epoll_ctl(http->epoll, EPOLL_CTL_ADD, http->daemon_fd, &event) < 0 ? -errno : 0;
+}
+
+/* Ends all connections, whatever they are at. */
+static void stop_daemon(struct http *http)
+{
+	struct http_connection *first = http->connections, *one = first;
+
+	if (!http->daemon)
+		return;
+	/* libmicrohttpd does not stop while it has suspended connections. */
+	if (first)
+		do {
+			const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+				one->connection, MHD_CONNECTION_INFO_CONNECTION_SUSPENDED);
+
+			if (info && info->suspended)
+				MHD_resume_connection(one->connection);
+			one = one->next;
+		} while (one != first);
+	epoll_ctl(http->epoll, EPOLL_CTL_DEL, http->daemon_fd, NULL);
+	MHD_stop_daemon(http->daemon);
+	http->daemon = NULL;
+	http->deadline = INT64_MAX;
+}
+
+/* ---- the policy ---- */
+
+struct http *http_new(struct engine *engine, struct events *events, const char *policy_path)
+{
+	struct http *http = xcalloc(1, sizeof *http);
+
+	http->engine = engine;
+	http->events = events;
+	http->policy_path = xstrdup(policy_path);
+	http->listener = http->next.listener = LISTENER_NONE;
+	http->deadline = http->rest_until = INT64_MAX;
+	http->started = clock_now();
+	http->epoll = epoll_create1(EPOLL_CLOEXEC);
+	return http;
+}
+
+static char *copy_of(const char *text)
+{
+	return text ? xstrdup(text) : NULL;
+}
+
+static void free_config(struct policy_listen *config)
+{
+	free(config->address);
+	free(config->path);
+	free(config->host);
+	free(config->group);
+	free(config->token_file);
+	*config = (struct policy_listen){0};
+}
+
+static struct policy_listen copy_config(const struct policy_listen *from)
+{
+	struct policy_listen copy = *from;
+
+	copy.address = copy_of(from->address);
+	copy.path = copy_of(from->path);
+	copy.host = copy_of(from->host);
+	copy.group = copy_of(from->group);
+	copy.token_file = copy_of(from->token_file);
+	return copy;
+}
+
+static bool is_same(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool is_same_place(const struct policy_listen *a, const struct policy_listen *b)
+{
+	return is_same(a->path, b->path) && is_same(a->host, b->host) && a->port == b->port;
+}
+
+void http_abandon(struct http *http)
+{
+	struct problems ignored = {0};
+
+	if (http->next.keep && !is_same(http->next.config.group, http->config.group))
+		listener_regroup(&http->listener, &http->config, &ignored);
+	problems_free(&ignored);
+	listener_close(&http->next.listener);
+	free_config(&http->next.config);
+	explicit_bzero(http->next.token, sizeof http->next.token);
+	http->next.any = http->next.keep = false;
+}
+
+/* A dry run stands beside the daemon, which has the place. */
+static int give_way(struct http *http, const struct policy_listen *config,
+		    struct problems *problems)
+{
+	struct problems found = {0};
+	int r = listener_open(config, &http->next.listener, &found);
+
+	if (r == -EADDRINUSE && engine_view_is_dry_run(http->engine)) {
+		log_notice("nothing listens for this dry run: %s is taken", config->address);
+		http->next.any = false;
+		r = 0;
+	} else {
+		for (size_t i = 0; i < found.count; i++)
+			problems_add(problems, found.list[i].kind, "%s", found.list[i].text);
+	}
+	problems_free(&found);
+	return r;
+}
+
+int http_prepare(struct http *http, const struct policy *policy, struct problems *problems)
+{
+	const struct policy_listen *config = &policy->listen;
+	int r = 0;
+
+	http->next.any = config->address != NULL;
+	http->next.keep = false;
+	if (!config->address)
+		return 0;
+	http->next.keep = http->listener.fd >= 0 && is_same_place(&http->config, config) &&
+			  listener_is_there(&http->listener);
+	r = listener_read_token(config, http->next.token, problems);
+	if (r == 0 && !http->next.keep)
+		r = give_way(http, config, problems);
+	else if (r == 0 && !is_same(http->config.group, config->group))
+		r = listener_regroup(&http->listener, config, problems);
+	if (r == 0)
+		http->next.config = copy_config(config);
+	else
+		http_abandon(http);
+	return r;
+}
+
+void http_commit(struct http *http, int64_t now)
+{
+	bool same_token = strcmp(http->token, http->next.token) == 0;
+	int r = 0;
+
+	http->loaded = now;
+	free(http->rejected);
+	http->rejected = NULL;
+	/* Who was let in by another door, or by another token, has to ask again. */
+	if (!http->next.keep || !same_token)
+		stop_daemon(http);
+	if (!http->next.keep)
+		listener_close(&http->listener);
+	free_config(&http->config);
+	http->config = http->next.config;
+	http->next.config = (struct policy_listen){0};
+	memcpy(http->token, http->next.token, sizeof http->token);
+	explicit_bzero(http->next.token, sizeof http->next.token);
+	if (http->next.listener.fd >= 0) {
+		http->listener = http->next.listener;
+		http->next.listener = LISTENER_NONE;
+		watch_listener(http);
+	}
+	if (http->listener.fd >= 0 && !http->daemon)
+		r = start_daemon(http);
+	if (r < 0) {
+		log_error("nothing is answered on %s: %s", http->config.address, strerror(-r));
+		stop_daemon(http);
+		listener_close(&http->listener);
+	}
+}
+
+void http_tell_rejected(struct http *http, int64_t now, const char *reason)
+{
+	free(http->rejected);
+	http->rejected = xstrdup(reason);
+	http->rejected_at = now;
+}
+
+void http_free(struct http *http)
+{
+	if (!http)
+		return;
+	stop_daemon(http);
+	listener_close(&http->listener);
+	listener_close(&http->next.listener);
+	free_config(&http->config);
+	free_config(&http->next.config);
+	explicit_bzero(http->token, sizeof http->token);
+	free(http->policy_path);
+	free(http->rejected);
+	if (http->epoll >= 0)
+		close(http->epoll);
+	free(http);
+}
+
+/* ---- routes ---- */
+
+const struct http_route http_routes[] = {
+	{"/", true, http_page},
+	{"/page.js", true, http_page},
+	{"/page.css", true, http_page},
+	{"/icon.svg", true, http_page},
+	{"/healthz", false, http_health},
+	{"/api/v1/status", false, http_status},
+	{0},
+};
+
+/* ---- turns ---- */
+
+int http_fd(const struct http *http)
+{
+	return http->epoll;
+}
+
+void http_wake(struct http *http)
+{
+	http->woken = true;
+}
+
+static void run_daemon(struct http *http)
+{
+	http->woken = http->resumed = false;
+	MHD_run(http->daemon);
+}
+
+/* libmicrohttpd says milliseconds; never for nothing. */
+static int64_t next_timeout(struct http *http, int64_t now)
+{
+	MHD_UNSIGNED_LONG_LONG timeout;
+
+	if (!http->connections || MHD_get_timeout(http->daemon, &timeout) != MHD_YES)
+		return INT64_MAX;
+	return now + (int64_t)timeout * 1000;
+}
+
+bool http_turn(struct http *http, int64_t now)
+{
+	bool more = false;
+
+	if (!http->daemon)
+		return false;
+	if (now >= http->rest_until)
+		watch_listener(http);
+	if (http->woken || now >= http->deadline) {
+		more = accept_some(http);
+		run_daemon(http);
+	}
+	more |= http_step_requests(http, clock_monotonic() + HTTP_TURN);
+	if (http->resumed || http->woken)
+		run_daemon(http);
+	http->deadline = next_timeout(http, now);
+	if (http->rest_until < http->deadline)
+		http->deadline = http->rest_until;
+	http->woken |= more;
+	return http->working || http->woken || http->resumed || http->deadline <= now;
+}
+
+int64_t http_deadline(const struct http *http)
+{
+	return http->deadline;
+}

@@ -1,0 +1,188 @@
+/* http_parts.h - what the files of http share. Nobody else includes it.
+ *
+ *   http.c           the listener, connections and their limits, turns
+ *   http_request.c   one request: who may ask, which route, its answer and how that gets out
+ *   http_status.c    /healthz, /api/v1/status
+ *   http_page.c      the page: files that are built in
+ *
+ * A route's function gets a request and does one of these:
+ *
+ *   http_answer       it is all there: status, type, and the bytes in request->body
+ *   http_work         it takes longer: `step` is called until it is done, a bounded piece at a
+ * time, and answers when it is. With `stream` the answer has begun already, and what step puts into
+ * body goes out as it comes; step is not called while the client has not taken that. http_error no
+ *
+ * The only users of libmicrohttpd are http.c, http_request.c and http_events.c.
+ */
+#ifndef QFWATCH_HTTP_PARTS_H
+#define QFWATCH_HTTP_PARTS_H
+
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "qfwatch/clock.h"
+#include "qfwatch/engine.h"
+#include "qfwatch/engine_view.h"
+#include "qfwatch/events.h"
+#include "qfwatch/http.h"
+#include "qfwatch/json_text.h"
+#include "qfwatch/listener.h"
+
+/* Connections at once. One more, and the one that has been idle longest goes, if any is idle; else
+ * the new one is told to come again. */
+#define HTTP_CONNECTIONS 64
+
+/* Of these, readers of the event stream. */
+#define HTTP_SUBSCRIBERS 16
+
+/* For all that libmicrohttpd keeps of one connection; a request's head has to fit in. */
+#define HTTP_CONNECTION_MEMORY (16 * 1024)
+
+/* A connection on which nothing moves is closed after so many seconds. */
+#define HTTP_IDLE 30
+
+/* How long the work for requests may go on in one turn, nanoseconds. */
+#define HTTP_TURN INT64_C(200000)
+
+#define HTTP_JSON  "application/json"
+#define HTTP_LINES "application/x-ndjson"
+#define HTTP_TEXT  "text/plain; charset=utf-8"
+
+struct http_request;
+
+enum http_progress {
+	HTTP_MORE, /* call again */
+	HTTP_WAIT, /* nothing can be done now: http_go_on, when it can */
+	HTTP_DONE,
+};
+
+struct http_route {
+	const char *path; /* whole; or with a "/" at its end, and something follows */
+	bool open;	  /* needs no token: it says nothing of the spool */
+	void (*begin)(struct http_request *request, const char *rest);
+};
+
+enum http_phase {
+	HTTP_NEW,     /* its head is read */
+	HTTP_HEARD,   /* all of it is */
+	HTTP_WORKING, /* in the list of those to be stepped */
+	HTTP_WAITING, /* for somebody to call http_go_on */
+	HTTP_FULL,    /* a stream whose client has not taken yet what is there */
+	HTTP_ANSWERED
+};
+
+struct http_request {
+	struct http *http;
+	const struct http_route *route;
+	const char *rest; /* what follows it in the path */
+	struct MHD_Connection *connection;
+	struct http_request *next, *previous; /* in http->working */
+	enum http_phase phase;
+	bool suspended; /* libmicrohttpd leaves the connection alone */
+
+	/* The answer. */
+	unsigned status;
+	const char *type;
+	struct json_text body;
+	size_t sent;	    /* of a stream: bytes of body that were taken */
+	bool stream, begun; /* begun: the response is queued */
+	bool done;	    /* nothing more will be added to body */
+
+	/* Work. `end` frees job, and may be NULL. */
+	enum http_progress (*step)(struct http_request *request, int64_t until);
+	void (*end)(struct http_request *request);
+	void *job;
+};
+
+struct http_connection;
+
+struct http {
+	struct engine *engine;
+	struct events *events;
+	char *policy_path;
+	int epoll;
+	struct listener listener;
+	struct policy_listen config; /* of the listener: our own copies; address NULL: none */
+	char token[LISTENER_TOKEN_MOST + 1];
+	struct MHD_Daemon *daemon;
+	int daemon_fd; /* its epoll descriptor */
+	bool woken;    /* there is something to read, write or accept */
+	bool resumed;  /* libmicrohttpd has been told to go on with somebody */
+	int64_t deadline;
+	int64_t rest_until; /* nobody is accepted: there are no descriptors left; INT64_MAX: no */
+
+	struct http_connection *connections; /* oldest first */
+	size_t n_connections;
+	struct http_request *working;
+
+	/* What is prepared, and not in force yet. */
+	struct {
+		bool any, keep;
+		struct listener listener;
+		struct policy_listen config;
+		char token[LISTENER_TOKEN_MOST + 1];
+	} next;
+
+	int64_t started, loaded, rejected_at;
+	char *rejected; /* why the policy file was not taken; NULL: it was */
+};
+
+/* ---- http.c ---- */
+
+/* A request of it is being answered, or was. */
+void http_connection_busy(struct MHD_Connection *connection, bool busy);
+
+/* The answer has no end: slowness is no reason to end it. */
+void http_connection_patient(struct MHD_Connection *connection);
+
+/* ---- http_request.c ---- */
+
+enum MHD_Result http_take_request(void *context, struct MHD_Connection *connection, const char *url,
+				  const char *method, const char *version, const char *upload,
+				  size_t *upload_size, void **request);
+void http_end_request(void *context, struct MHD_Connection *connection, void **request,
+		      enum MHD_RequestTerminationCode why);
+
+/* The answer is request->body. */
+void http_answer(struct http_request *request, unsigned status, const char *type);
+
+/* An error: what is wrong, and what to do. Replaces the body. */
+void http_error(struct http_request *request, unsigned status, const char *remedy,
+		const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* See above. `job` is freed by `end`, however the request ends. */
+void http_work(struct http_request *request,
+	       enum http_progress (*step)(struct http_request *request, int64_t until),
+	       void (*end)(struct http_request *request), void *job);
+
+/* With http_work: the answer begins now, with status 200. */
+void http_stream(struct http_request *request, const char *type);
+
+/* What a step of HTTP_WAIT waited for has come. */
+void http_go_on(struct http_request *request);
+
+/* Steps those that are to be stepped, until that time (clock_monotonic). Returns true when some
+ * are left. */
+bool http_step_requests(struct http *http, int64_t until);
+
+/* A parameter of the query, or NULL. */
+const char *http_query(struct http_request *request, const char *key);
+
+/* Says that a parameter is not known if there is one besides `known` (which ends with NULL), or one
+ * twice, or one with a NUL in it. Returns false then: the error is the answer. */
+bool http_query_is_known(struct http_request *request, const char *const *known);
+
+/* ---- routes ---- */
+
+extern const struct http_route http_routes[]; /* ends with a path of NULL */
+
+void http_status(struct http_request *request, const char *rest);
+void http_health(struct http_request *request, const char *rest);
+void http_page(struct http_request *request, const char *rest);
+
+/* "new":0,"idle":12,...: messages by state. */
+void http_put_states(struct json_text *body, const uint64_t *states);
+
+#endif
