@@ -203,6 +203,7 @@ static const struct load_field policy_fields[] = {
 	{"sendmail", load_sendmail, NULL},
 	{"events", load_events, NULL},
 	{"listen", load_listen, NULL},
+	{"metrics", load_metrics, NULL},
 	{0},
 };
 

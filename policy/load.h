@@ -133,6 +133,7 @@ void load_tiers(struct loader *loader, json_t *value, const struct load_place *a
 void load_rules(struct loader *loader, json_t *value, const struct load_place *at, void *into);
 void load_events(struct loader *loader, json_t *value, const struct load_place *at, void *into);
 void load_listen(struct loader *loader, json_t *value, const struct load_place *at, void *into);
+void load_metrics(struct loader *loader, json_t *value, const struct load_place *at, void *into);
 void load_sendmail(struct loader *loader, json_t *value, const struct load_place *at, void *into);
 
 /* What holds where the document does not say how to call sendmail. */

@@ -14,16 +14,17 @@ complain() {
 layers="
 units xalloc clock json_line json_text memory moment columns event_record
 event_log event_filter event_show
-problem text pool paths wildcard pattern suggest syntax file load_value load_address load_tiers load_pattern load_when load_then load_rules load_digest load_sinks load_events load_listen duplicates match describe compare decide cases prove policy filter load
+problem text pool paths wildcard pattern suggest syntax file load_value load_address load_tiers load_pattern load_when load_then load_rules load_digest load_sinks load_events load_listen load_metrics duplicates match describe compare decide cases prove policy filter load
 log qfile qtext trouble sendmail_cf shell qctrl qctrl_pattern sha256 addresses
 qctrl_policy qctrl_policy_parts qctrl_when qctrl_comment
-table domains ages tally claim listener control lock program sink sink_socket sink_stdout sink_file sink_fifo sink_syslog sink_journal locked
+exposition table domains ages tally claim listener control lock program sink sink_socket sink_stdout sink_file sink_fifo sink_syslog sink_journal locked
 spool scan notify worker
 survey forecast shape listing
 mover mover_copy recover inspect
 events
 replay replay_parts replay_world replay_lives replay_judge replay_read
 engine engine_parts engine_message engine_report engine_tiers engine_carry engine_limit engine_facts engine_domains engine_program engine_tally engine_view
+textfile metrics
 http http_parts http_request http_status http_page
 supervisor loop explain explain_text explain_json
 command cmd_run cmd_check cmd_explain cmd_plan cmd_replay cmd_move cmd_events cmd_import_qctrl
@@ -70,16 +71,16 @@ only() {
 }
 
 only 'inotifytools_|inotify_(init|add)' libinotifytools watcher/notify.c
-# sink_file.c rotates its own files, outside the spool.
-only '\brename\(' rename watcher/mover.c watcher/mover_copy.c watcher/recover.c watcher/sink_file.c
+# sink_file.c and textfile.c rename their own files, outside the spool.
+only '\brename\(' rename watcher/mover.c watcher/mover_copy.c watcher/recover.c watcher/sink_file.c watcher/textfile.c
 only '\b(renameat2?|linkat|link|symlink|unlinkat)\(' 'a call that moves or removes spool files' \
 	watcher/mover.c watcher/mover_copy.c watcher/recover.c
 # claim.c removes its own lock file, listener.c its own socket, outside the spool.
-only '\bunlink\(' unlink watcher/claim.c watcher/listener.c
+only '\bunlink\(' unlink watcher/claim.c watcher/listener.c watcher/textfile.c
 only '\bopen(at)?\([^;]*O_(WRONLY|RDWR|CREAT|TRUNC)' 'opening for writing' \
-	watcher/claim.c watcher/mover_copy.c watcher/sink_file.c watcher/sink_stdout.c watcher/sink_fifo.c
+	watcher/claim.c watcher/mover_copy.c watcher/sink_file.c watcher/sink_stdout.c watcher/sink_fifo.c watcher/textfile.c
 only '\bjson_(t\b|load|object|array|is|string_value|integer|delete|error_t)|jansson\.h' jansson \
-	policy/load.h policy/load.c policy/load_value.c policy/load_tiers.c policy/load_rules.c policy/load_sinks.c policy/load_events.c policy/load_listen.c \
+	policy/load.h policy/load.c policy/load_value.c policy/load_tiers.c policy/load_rules.c policy/load_sinks.c policy/load_events.c policy/load_listen.c policy/load_metrics.c \
 	policy/load_pattern.c policy/load_when.c policy/load_then.c policy/load_digest.c \
 	watcher/qctrl_policy_parts.h watcher/qctrl_policy.c watcher/qctrl_when.c watcher/qctrl_comment.c \
 	watcher/cmd_plan.c watcher/cmd_replay.c watcher/replay_read.c watcher/event_record.c

@@ -13,6 +13,23 @@ const struct ages *engine_get_ages(const struct engine *engine)
 	return engine->ages;
 }
 
+const char *engine_rounds(const struct engine *engine, unsigned number, uint64_t *ret)
+{
+	static const struct {
+		enum round_reason reason;
+		const char *name;
+	} reasons[] = {
+		{ROUND_START, "start"},	    {ROUND_RECONCILE, "reconcile"},
+		{ROUND_POLLED, "polled"},   {ROUND_FOUND, "found"},
+		{ROUND_OVERFLOW, "overflow"},
+	};
+
+	if (number >= sizeof reasons / sizeof *reasons)
+		return NULL;
+	*ret = tally_rounds(engine->tally, reasons[number].reason);
+	return reasons[number].name;
+}
+
 /* ---- when it was learnt of ---- */
 
 /* A message is learnt of in the turn that puts it into the ready list, and that list is first in,

@@ -76,4 +76,7 @@ struct engine_counts engine_count(const struct engine *engine);
 const struct tally *engine_get_tally(struct engine *engine, int64_t now);
 const struct ages *engine_get_ages(const struct engine *engine);
 
+/* How many rounds of scans have ended, by their reason: number 0 and on; NULL: no more. */
+const char *engine_rounds(const struct engine *engine, unsigned number, uint64_t *ret);
+
 #endif

@@ -172,6 +172,12 @@ enum policy_addresses {
 	POLICY_ADDRESSES_FULL, /* and sender and recipients */
 };
 
+/* Where numbers are written for the textfile collector of node_exporter. */
+struct policy_metrics {
+	char *textfile; /* absolute; NULL: nowhere */
+	int64_t every;	/* seconds, 1 to a day */
+};
+
 /* Where the daemon answers those who ask (HTTP). */
 struct policy_listen {
 	char *address; /* as the policy has it; NULL: nowhere */
@@ -238,6 +244,7 @@ struct policy {
 	enum policy_addresses addresses;
 	char *addresses_key; /* POLICY_ADDRESSES_HASH: the file with the key, absolute */
 	struct policy_listen listen;
+	struct policy_metrics metrics;
 };
 
 /* The names of the event actions, in the order of the bits in policy.events; ends with NULL.

@@ -325,4 +325,11 @@ void dump_policy(FILE *to, const struct policy *policy, const char *folder)
 	fputc('\n', to);
 	put_events(&dump);
 	put_listen(&dump, &policy->listen);
+	if (policy->metrics.textfile) {
+		fputs("metrics:", to);
+		put_path(&dump, policy->metrics.textfile);
+		fputs(" every ", to);
+		put_duration(&dump, policy->metrics.every);
+		fputc('\n', to);
+	}
 }
