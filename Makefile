@@ -74,7 +74,7 @@ $(BUILD)/%.o: %.c Makefile
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # The page's files are built in.
-PAGE_FILES := $(wildcard page/*)
+PAGE_FILES := $(wildcard page/*.* page/script/*.js)
 $(BUILD)/watcher/http_page.o $(BUILD)/fuzz/watcher/http_page.o: $(PAGE_FILES)
 
 $(BUILD)/libqfwatch.a: $(LIB_OBJECTS)

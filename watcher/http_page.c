@@ -3,20 +3,36 @@
 
 #include <string.h>
 
-/* The bytes of a file become NAME_start to NAME_end, when this file is compiled from the project's
- * top folder. */
-#define BUILT_IN(name, path)                                                                       \
+#define FILE_AT(path) ".incbin \"" path "\"\n"
+
+/* The bytes of the files become NAME_start to NAME_end, when this file is compiled from the
+ * project's top folder. */
+#define BUILT_IN(name, files)                                                                      \
 	__asm__(".section .rodata\n"                                                               \
-		".balign 16\n" #name "_start:\n"                                                   \
-		".incbin \"" path "\"\n" #name "_end:\n"                                           \
+		".balign 16\n" #name "_start:\n" files #name "_end:\n"                             \
 		".byte 0\n"                                                                        \
 		".previous\n");                                                                    \
 	extern const char name##_start[], name##_end[]
 
-BUILT_IN(page_index, "page/index.html");
-BUILT_IN(page_script, "page/page.js");
-BUILT_IN(page_style, "page/page.css");
-BUILT_IN(page_icon, "page/icon.svg");
+/* One script in parts, each of which uses those before it. */
+#define PART(name) FILE_AT("page/script/" name ".js")
+#define PARTS                                                                                      \
+	PART("words")                                                                              \
+	PART("net")                                                                                \
+	PART("state")                                                                              \
+	PART("graph")                                                                              \
+	PART("flow")                                                                               \
+	PART("hour")                                                                               \
+	PART("shape")                                                                              \
+	PART("doctor")                                                                             \
+	PART("events")                                                                             \
+	PART("message")                                                                            \
+	PART("start")
+
+BUILT_IN(page_index, FILE_AT("page/index.html"));
+BUILT_IN(page_script, PARTS);
+BUILT_IN(page_style, FILE_AT("page/page.css"));
+BUILT_IN(page_icon, FILE_AT("page/icon.svg"));
 
 void http_page(struct http_request *request, const char *rest)
 {

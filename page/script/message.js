@@ -1,0 +1,246 @@
+/* message.js - search: a queue id with the explanation of where its message stands, or the messages for a domain.
+ *
+ * What is searched stands in the address: #id=6AMHKF..., #domain=example.net&tier=QUEUE. So it can be linked, and the
+ * browser's way back works.
+ */
+const FOUND_AT_ONCE = 50;
+const HOLDS = {yes: '\u2713', no: '\u2715', unknown: '?'};
+
+let searching = null;
+
+/* ---- the question ---- */
+
+const wanted = () => Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+
+/* A queue id has neither dot nor at sign; globs are for domains. */
+function hashFor(text) {
+	const domain = text.replace(/^.*@/, '').toLowerCase();
+
+	return '#' + new URLSearchParams(/[.@*?]/.test(text) ? {domain} : {id: text.replace(/^[qdtxh]f/i, '')});
+}
+
+byId('search').addEventListener('submit', (event) => {
+	const text = byId('wanted').value.trim();
+
+	event.preventDefault();
+	if (!text)
+		return;
+	if (location.hash === hashFor(text))
+		search(true);
+	else
+		location.hash = hashFor(text);
+});
+
+addEventListener('hashchange', () => search(true));
+
+addEventListener('keydown', (event) => {
+	if (event.key === '/' && !event.ctrlKey && !event.metaKey && !event.altKey && !event.target.closest?.('input, select, textarea')) {
+		event.preventDefault();
+		byId('wanted').focus();
+	}
+});
+
+byId('message-close').addEventListener('click', () => {
+	history.pushState(null, '', location.pathname);
+	search(false);
+	byId('wanted').focus();
+});
+
+/* `asked`: somebody waits for it; the heading of the answer gets the focus, so that it is read. */
+async function search(asked) {
+	const {id, domain, tier} = wanted();
+	const section = byId('message');
+
+	searching?.abort();
+	if (!id && !domain) {
+		show(section, false);
+		return;
+	}
+	const control = searching = new AbortController();
+
+	byId('wanted').value = id ?? domain;
+	say(byId('message-title'), id ?? domain);
+	byId('message-body').replaceChildren(el('p', {class: 'soft'}, 'Asking\u2026'));
+	show(section, true);
+	if (asked) {
+		byId('message-title').focus({preventScroll: true});
+		section.scrollIntoView({block: 'nearest', behavior: 'auto'});
+	}
+	try {
+		if (id)
+			await searchId(id, control.signal);
+		else
+			await searchDomain(domain, tier ?? '', control.signal);
+	} catch (error) {
+		if (control.signal.aborted)
+			return;
+		if (!(error instanceof Refused) && !/abort|fetch|network|timeout/i.test(error.name + error.message))
+			throw error;
+		byId('message-body').replaceChildren(el('p', {}, error instanceof Refused ? sentence(error.message) : 'The daemon does not answer.'),
+			...(error.remedy ? [el('p', {class: 'remedy'}, sentence(error.remedy))] : []));
+	}
+}
+
+async function searchId(id, signal) {
+	const answer = await ask('/api/v1/messages/' + encodeURIComponent(id), {signal});
+
+	byId('message-body').replaceChildren(...answer.messages.map(explanation));
+}
+
+/* ---- the messages for a domain ---- */
+
+async function searchDomain(domain, tier, signal) {
+	const table = el('tbody');
+	const count = el('p', {class: 'soft'});
+	const more = el('button', {type: 'button', hidden: true}, 'More');
+	let cursor = '';
+
+	const next = async () => {
+		more.disabled = true;
+		const answer = await ask(query('/api/v1/messages', {domain, tier, limit: FOUND_AT_ONCE, cursor}), {signal});
+
+		if (!cursor)
+			byId('message-body').replaceChildren(count, foundTable(domain, table), more);
+		table.append(...answer.messages.map(foundRow));
+		cursor = answer.next ?? '';
+		more.hidden = !cursor;
+		more.disabled = false;
+		show(table.parentElement.parentElement, table.children.length > 0);
+		say(count, table.children.length ? `${plural(table.children.length, 'message')}${cursor ? ' and more' : ''} for ${domain}${tier ? ' in ' + tier : ''}`
+			: `No messages for ${domain}${tier ? ' in ' + tier : ''}.`);
+	};
+	more.addEventListener('click', () => next().catch(() => {
+		more.disabled = false;
+	}));
+	await next();
+}
+
+function foundTable(domain, body) {
+	return el('div', {class: 'scroll', tabindex: '0', role: 'group', 'aria-label': `Messages for ${domain}`},
+		el('table', {class: 'found'},
+			el('thead', {}, el('tr', {}, ['Id', 'Tier', 'Age', 'Attempts', 'Recipient', 'Status', 'Next'].map((title) => el('th', {scope: 'col'}, title)))), body));
+}
+
+function nextWords(next) {
+	if (!next)
+		return '';
+	const date = moment(next.at);
+	const seconds = date ? (date.getTime() - daemonNow()) / 1000 : 0;
+
+	return `${next.action}${next.to ? ' to ' + next.to : ''}${seconds > 0 ? ' in ' + span(seconds) : ' now'}`;
+}
+
+function foundRow(message) {
+	const [first, ...others] = message.recipients;
+
+	return el('tr', {},
+		el('th', {scope: 'row'}, idLink(message.queue_id)),
+		el('td', {}, el('bdi', {}, message.tier), message.state !== 'idle' && ` (${message.state})`),
+		el('td', {}, message.arrival_time ? span(ageOf(message.arrival_time)) : ''),
+		el('td', {}, number(message.attempts)),
+		el('td', {}, el('bdi', {}, first?.address ?? ''), others.length > 0 && ` and ${number(others.length)} more`),
+		el('td', {class: 'soft'}, el('bdi', {}, first?.delay_reason ?? '')),
+		el('td', {}, nextWords(message.next_move)));
+}
+
+/* ---- one message, explained ---- */
+
+function term(name, ...value) {
+	return el('div', {}, el('dt', {}, name), el('dd', {}, ...value));
+}
+
+function lockWords(lock) {
+	return lock.pid ? `held by ${lock.program}, pid ${lock.pid}${lock.title ? ': ' + lock.title : ''}` : 'held by a process that cannot be seen';
+}
+
+function fieldsOf(e) {
+	const {fields, lock, daemon} = e;
+	const terms = [];
+
+	if (fields.trouble)
+		terms.push(term('Unreadable', fields.trouble));
+	if (fields.created)
+		terms.push(term('Created', momentWords(fields.created)));
+	if (fields.attempts !== undefined)
+		terms.push(term('Attempts', number(fields.attempts), fields.last_attempt ? ', the last ' + momentWords(fields.last_attempt) : ''));
+	if (fields.recipients)
+		terms.push(term('Sender', el('bdi', {}, fields.sender ?? 'none')), term(fields.recipients.count === 1 ? 'Recipient' : `${number(fields.recipients.count)} recipients`,
+			fields.recipients.addresses.slice(0, 10).flatMap((address, i) => [i ? ', ' : '', el('bdi', {}, address)]), fields.recipients.count > 10 ? ', \u2026' : ''));
+	if (fields.status)
+		terms.push(term('Status', el('bdi', {}, fields.status)));
+	if (fields.size !== undefined)
+		terms.push(term('Body', bytes(fields.size)));
+	if (fields.quarantined)
+		terms.push(term('Quarantined', 'by sendmail: only rules that name \u201cquarantined\u201d touch it'));
+	if (lock?.held)
+		terms.push(term('Lock', el('bdi', {}, lockWords(lock))));
+	if (daemon && !daemon.running)
+		terms.push(term('Daemon', 'none runs for this tier'));
+	terms.push(term('File', el('bdi', {class: 'path'}, e.file)));
+	return el('dl', {class: 'fields'}, terms);
+}
+
+function waitWords(wait) {
+	if (!wait)
+		return '';
+	const parts = [];
+
+	if (wait.attempts !== undefined)
+		parts.push(`after ${plural(wait.attempts, 'more attempt')}${wait.not_before ? ', not before ' + momentWords(wait.not_before) : ''}`);
+	if (wait.at)
+		parts.push('at ' + momentWords(wait.at));
+	return parts.join(', or ');
+}
+
+function decisionWords(e) {
+	const {decision} = e;
+	const by = decision.rule ? ` (${decision.rule})` : '';
+
+	switch (decision.action) {
+	case 'move':
+		return `Due now: moves to ${decision.target}${by}`;
+	case 'delete':
+		return `Due now: is deleted${by}`;
+	case 'bounce':
+		return `Due now: is returned to its sender${by}`;
+	case 'keep':
+		return `It stays: kept${by}`;
+	case 'unknown':
+		return `It depends on what only the running daemon knows${by}; otherwise ${decision.otherwise ?? 'it stays'}`;
+	default:
+		return `It stays: ${e.rules.length ? 'no rule that decides holds' : 'no rule is for it'}`;
+	}
+}
+
+function holdsSign(holds) {
+	return el('span', {class: 'sign ' + holds}, el('span', {'aria-hidden': 'true'}, HOLDS[holds] ?? '?'), el('span', {class: 'unseen'}, holds + ': '));
+}
+
+function conditionsOf(conditions) {
+	return el('ul', {class: 'conditions'}, conditions.map((condition) => el('li', {},
+		holdsSign(condition.holds), el('bdi', {}, condition.text),
+		condition.holds === 'unknown' && !condition.conditions && el('span', {class: 'soft'}, ' only the running daemon knows'),
+		condition.conditions && conditionsOf(condition.conditions))));
+}
+
+function ruleOf(rule) {
+	const wait = waitWords(rule.waits_for);
+
+	return el('li', {class: rule.decides ? 'decides' : rule.reached ? '' : 'unreached'},
+		el('p', {}, rule.reached ? holdsSign(rule.holds) : el('span', {class: 'sign'}, el('span', {'aria-hidden': 'true'}, '\u2013')), el('strong', {}, el('bdi', {}, rule.name)), ': ', el('bdi', {}, rule.does),
+			!rule.reached && el('span', {class: 'soft'}, ' (not reached)'), wait && el('span', {class: 'wait'}, ' ', wait)),
+		rule.reached && conditionsOf(rule.conditions));
+}
+
+function blockerOf(blocker) {
+	return el('li', {class: blocker.now ? 'alert' : ''}, el('strong', {}, blocker.now ? '\u25b2 In the way: ' : 'Note: '), el('bdi', {}, sentence(blocker.text)), ' ', el('bdi', {class: 'remedy'}, sentence(blocker.remedy)));
+}
+
+function explanation(e) {
+	return el('article', {'aria-label': `${e.id} in ${e.tier ?? 'no tier'}`},
+		el('p', {class: 'verdict'}, el('strong', {}, e.in_tier ? `In ${e.tier}` : 'In no tier of the policy'), '. ', e.decision && decisionWords(e) + '.'),
+		e.blockers.length > 0 && el('ul', {class: 'blockers'}, e.blockers.map(blockerOf)),
+		el('div', {class: 'halves'},
+			fieldsOf(e),
+			e.rules && el('div', {}, el('h3', {}, `Rules of ${e.tier}`), e.rules.length ? el('ol', {class: 'rules'}, e.rules.map(ruleOf)) : el('p', {class: 'soft'}, 'none'))));
+}
