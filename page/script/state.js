@@ -84,7 +84,7 @@ function daemonFacts(status) {
 		['Daemon', `${status.version}, pid ${status.pid}, up ${span(status.uptime)}`],
 		['Memory', bytes(status.memory.resident_bytes)],
 		['Directories', directoriesWords(status.directories)],
-		['Next due', due ? (due.getTime() - daemonNow() > 500 ? 'in ' + span((due.getTime() - daemonNow()) / 1000) : 'now') : 'nothing'],
+		['Next deadline', due ? (due.getTime() - daemonNow() > 500 ? 'in ' + span((due.getTime() - daemonNow()) / 1000) : 'now') : 'nothing'],
 	];
 	if (status.round.running)
 		facts.push(['Scanning', status.round.running]);
