@@ -12,7 +12,7 @@ complain() {
 
 # Layers from the lowest to the highest. A file belongs to the layer that names it; its headers too.
 layers="
-units xalloc clock json_line json_text memory moment columns event_record
+units xalloc clock json_line json_text memory moment plain feed columns event_record
 event_log event_filter event_show
 problem text pool paths wildcard pattern suggest syntax file load_value load_address load_tiers load_pattern load_when load_then load_rules load_digest load_sinks load_events load_listen load_metrics duplicates match describe compare decide cases prove policy filter load
 log qfile qtext trouble sendmail_cf shell qctrl qctrl_pattern sha256 addresses
@@ -20,14 +20,16 @@ qctrl_policy qctrl_policy_parts qctrl_when qctrl_comment
 exposition table domains ages tally claim listener control lock program sink sink_socket sink_stdout sink_file sink_fifo sink_syslog sink_journal locked
 spool scan notify worker
 survey forecast shape listing
+census
 mover mover_copy recover inspect
 events
 replay replay_parts replay_world replay_lives replay_judge replay_read
 engine engine_parts engine_message engine_report engine_tiers engine_carry engine_limit engine_facts engine_domains engine_program engine_tally engine_view
 textfile metrics
 http http_parts http_request http_status http_page
+client
 supervisor loop explain explain_text explain_json
-command cmd_run cmd_check cmd_explain cmd_plan cmd_replay cmd_move cmd_events cmd_import_qctrl
+command query cmd_run cmd_check cmd_explain cmd_plan cmd_replay cmd_move cmd_events cmd_import_qctrl cmd_list cmd_shape
 main
 "
 
@@ -83,7 +85,9 @@ only '\bjson_(t\b|load|object|array|is|string_value|integer|delete|error_t)|jans
 	policy/load.h policy/load.c policy/load_value.c policy/load_tiers.c policy/load_rules.c policy/load_sinks.c policy/load_events.c policy/load_listen.c policy/load_metrics.c \
 	policy/load_pattern.c policy/load_when.c policy/load_then.c policy/load_digest.c \
 	watcher/qctrl_policy_parts.h watcher/qctrl_policy.c watcher/qctrl_when.c watcher/qctrl_comment.c \
-	watcher/cmd_plan.c watcher/cmd_replay.c watcher/replay_read.c watcher/event_record.c
+	watcher/cmd_plan.c watcher/cmd_replay.c watcher/replay_read.c watcher/event_record.c \
+	watcher/client.c watcher/cmd_list.c watcher/cmd_shape.c
+only '\bcurl_|curl/' libcurl watcher/client.c
 only '\bMHD_(start|add|queue|create|suspend|resume|run|lookup|get)' 'the calls of libmicrohttpd' \
 	watcher/http.c watcher/http_request.c watcher/http_events.c
 only '\bpcre2_|pcre2\.h' PCRE2 policy/pattern.c

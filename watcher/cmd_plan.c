@@ -9,16 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "qfwatch/census.h"
 #include "qfwatch/clock.h"
 #include "qfwatch/columns.h"
 #include "qfwatch/forecast.h"
 #include "qfwatch/moment.h"
 #include "qfwatch/policy.h"
-#include "qfwatch/spool.h"
-#include "qfwatch/survey.h"
 #include "qfwatch/trouble.h"
 #include "qfwatch/units.h"
 
@@ -46,11 +43,8 @@ struct plan {
 	int64_t now;
 	unsigned hours;
 	bool json, sizes;
-	struct policy *policies[SURVEY_MAX_THREADS]; /* one a thread where rules compare texts */
+	struct census census;
 	struct forecast *forecasts[SURVEY_MAX_THREADS];
-	unsigned threads;
-	struct spool spool;
-	struct survey survey;
 	uint64_t tier_messages[POLICY_MAX_TIERS];
 	int64_t took; /* nanoseconds */
 };
@@ -64,55 +58,24 @@ static void take(void *context, const struct survey_facts *facts)
 						 .held = facts->held});
 }
 
-static bool same_file(const struct stat *a, const struct stat *b)
-{
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
-}
-
-/* One thread at a time may compare texts with the patterns of a policy, so each gets its own. If
- * the file is being changed just now, one thread has to do. */
-static void load_copies(struct plan *plan, const struct stat *loaded)
-{
-	struct problems ignored = {0};
-	struct stat now;
-
-	while (plan->threads < (unsigned)sysconf(_SC_NPROCESSORS_ONLN) &&
-	       plan->threads < SURVEY_MAX_THREADS) {
-		struct policy *copy = plan->policies[0];
-
-		if (plan->policies[0]->text_tiers) {
-			copy = NULL;
-			if (policy_load(plan->path, &ignored, &copy) < 0)
-				break;
-			if (stat(plan->path, &now) < 0 || !same_file(loaded, &now)) {
-				policy_free(copy);
-				break;
-			}
-		}
-		plan->policies[plan->threads++] = copy;
-	}
-	problems_free(&ignored);
-}
-
 static void read_all(struct plan *plan)
 {
-	const struct policy *policy = plan->policies[0];
+	const struct policy *policy = plan->census.policies[0];
 	struct survey_order order = {
 		.text_tiers = forecast_text_tiers(policy),
 		.size_tiers = plan->sizes ? UINT64_MAX : forecast_size_tiers(policy),
-		.threads = plan->threads,
+		.threads = plan->census.threads,
 		.take = take,
 		.contexts = (void *const *)plan->forecasts,
 	};
 
 	for (size_t i = 0; i < policy->n_tiers; i++)
-		plan->tier_messages[i] = plan->survey.tiers[i].messages;
-	for (unsigned i = 0; i < plan->threads; i++)
-		plan->forecasts[i] = forecast_new(plan->policies[i], plan->now, plan->hours,
+		plan->tier_messages[i] = plan->census.survey.tiers[i].messages;
+	for (unsigned i = 0; i < plan->census.threads; i++)
+		plan->forecasts[i] = forecast_new(plan->census.policies[i], plan->now, plan->hours,
 						  plan->tier_messages);
-	survey_read(&plan->survey, &plan->spool, &order);
-	for (unsigned i = 1; i < plan->threads; i++)
+	survey_read(&plan->census.survey, &plan->census.spool, &order);
+	for (unsigned i = 1; i < plan->census.threads; i++)
 		forecast_merge(plan->forecasts[0], plan->forecasts[i]);
 	forecast_end(plan->forecasts[0]);
 }
@@ -123,29 +86,12 @@ static uint64_t sum_tiers(const struct plan *plan, size_t offset)
 {
 	uint64_t sum = 0;
 
-	for (size_t i = 0; i < plan->policies[0]->n_tiers; i++)
-		sum += *(const uint64_t *)((const char *)&plan->survey.tiers[i] + offset);
+	for (size_t i = 0; i < plan->census.policies[0]->n_tiers; i++)
+		sum += *(const uint64_t *)((const char *)&plan->census.survey.tiers[i] + offset);
 	return sum;
 }
 
 #define SUM(plan, field) sum_tiers(plan, offsetof(struct survey_tier, field))
-
-static uint64_t count_troubles(const struct plan *plan)
-{
-	uint64_t sum = 0;
-
-	for (size_t i = 0; i < TROUBLES; i++)
-		sum += plan->survey.troubles[i].messages;
-	return sum;
-}
-
-/* Those that pass by themselves on every busy spool are no problem. */
-static bool any_problem(const struct plan *plan)
-{
-	return count_troubles(plan) > plan->survey.troubles[TROUBLE_EMPTY].messages +
-					      plan->survey.troubles[TROUBLE_INCOMPLETE].messages +
-					      plan->survey.troubles[TROUBLE_CHANGED].messages;
-}
 
 static uint64_t gone_after(const struct forecast *forecast, unsigned hour)
 {
@@ -235,7 +181,7 @@ static void put_hours(struct columns *table, const unsigned *hours, size_t n)
 static void print_tiers(const struct plan *plan, const unsigned *hours, size_t n)
 {
 	const struct forecast *forecast = plan->forecasts[0];
-	const struct policy *policy = plan->policies[0];
+	const struct policy *policy = plan->census.policies[0];
 	struct columns *table = columns_new(5 + n, 1);
 	char text[64];
 
@@ -245,7 +191,7 @@ static void print_tiers(const struct plan *plan, const unsigned *hours, size_t n
 	columns_text(table, "OLDEST");
 	put_hours(table, hours, n);
 	for (size_t i = 0; i < policy->n_tiers; i++) {
-		const struct survey_tier *tier = &plan->survey.tiers[i];
+		const struct survey_tier *tier = &plan->census.survey.tiers[i];
 
 		columns_text(table, "%s", policy->tiers[i].name);
 		columns_number(table, tier->messages);
@@ -274,7 +220,7 @@ static void print_tiers(const struct plan *plan, const unsigned *hours, size_t n
 
 static void print_rules(const struct plan *plan, const unsigned *hours, size_t n)
 {
-	const struct policy *policy = plan->policies[0];
+	const struct policy *policy = plan->census.policies[0];
 	struct columns *table = columns_new(4 + n, 2);
 	char text[POLICY_TIER_NAME_MAX + 8];
 
@@ -313,7 +259,7 @@ static void note_rule(const struct policy_rule *rule, uint64_t messages, const c
 
 static void print_limits(const struct plan *plan)
 {
-	const struct policy *policy = plan->policies[0];
+	const struct policy *policy = plan->census.policies[0];
 	char number[32], left[32], text[UNITS_DURATION_TEXT];
 
 	for (int i = 0; i < N_LIMITS; i++) {
@@ -338,26 +284,9 @@ static void print_limits(const struct plan *plan)
 	}
 }
 
-static void print_troubles(const struct plan *plan)
-{
-	char number[32];
-
-	for (size_t i = 0; i < TROUBLES; i++) {
-		const struct survey_trouble *trouble = &plan->survey.troubles[i];
-		const char *remedy = trouble_remedy((enum trouble)i);
-
-		if (trouble->messages)
-			printf("%s left alone: %s (%s in %s)%s%s.\n",
-			       columns_thousands(trouble->messages, number, sizeof number),
-			       trouble_text((enum trouble)i), trouble->example,
-			       plan->policies[0]->tiers[trouble->tier].name, *remedy ? ": " : "",
-			       remedy);
-	}
-}
-
 static void print_notes(const struct plan *plan)
 {
-	const struct policy *policy = plan->policies[0];
+	const struct policy *policy = plan->census.policies[0];
 	const struct forecast *forecast = plan->forecasts[0];
 	char number[32];
 
@@ -371,7 +300,7 @@ static void print_notes(const struct plan *plan)
 		note_rule(&policy->rules[i], rule->held,
 			  "they are quarantined and sendmail does not return them");
 	}
-	print_troubles(plan);
+	census_print_troubles(&plan->census, stdout);
 	if (SUM(plan, ignored))
 		printf("%s quarantined messages (hf) are left alone: no rule names "
 		       "\"quarantined\".\n",
@@ -423,14 +352,15 @@ static json_t *json_tiers(const struct plan *plan)
 {
 	json_t *list = json_array();
 
-	for (size_t i = 0; i < plan->policies[0]->n_tiers; i++) {
-		const struct survey_tier *tier = &plan->survey.tiers[i];
+	for (size_t i = 0; i < plan->census.policies[0]->n_tiers; i++) {
+		const struct survey_tier *tier = &plan->census.survey.tiers[i];
 		const uint64_t *stand = plan->forecasts[0]->tiers[i].stand;
 		uint64_t quarantined = tier->held + tier->ignored;
-		json_t *one = json_pack(
-			"{s:s, s:I, s:I, s:I, s:I}", "name", plan->policies[0]->tiers[i].name,
-			"messages", (json_int_t)tier->messages, "read", (json_int_t)tier->read,
-			"quarantined", (json_int_t)quarantined, "now", (json_int_t)stand[0]);
+		json_t *one = json_pack("{s:s, s:I, s:I, s:I, s:I}", "name",
+					plan->census.policies[0]->tiers[i].name, "messages",
+					(json_int_t)tier->messages, "read", (json_int_t)tier->read,
+					"quarantined", (json_int_t)quarantined, "now",
+					(json_int_t)stand[0]);
 
 		json_object_set_new(one, "body_bytes",
 				    tier->sized ? json_integer((json_int_t)tier->bytes)
@@ -446,7 +376,7 @@ static json_t *json_tiers(const struct plan *plan)
 
 static json_t *json_rules(const struct plan *plan)
 {
-	const struct policy *policy = plan->policies[0];
+	const struct policy *policy = plan->census.policies[0];
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < policy->n_rules; i++) {
@@ -476,7 +406,7 @@ static json_t *json_limits(const struct plan *plan)
 	json_t *all = json_object();
 
 	for (int i = 0; i < N_LIMITS; i++) {
-		uint32_t limit = limit_of(plan->policies[0], i);
+		uint32_t limit = limit_of(plan->census.policies[0], i);
 		struct forecast_line line;
 
 		if (!limit)
@@ -498,15 +428,16 @@ static json_t *json_troubles(const struct plan *plan)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < TROUBLES; i++) {
-		const struct survey_trouble *trouble = &plan->survey.troubles[i];
+		const struct survey_trouble *trouble = &plan->census.survey.troubles[i];
 
 		if (trouble->messages)
 			json_array_append_new(
-				list, json_pack("{s:s, s:I, s:s, s:s}", "reason",
-						trouble_text((enum trouble)i), "messages",
-						(json_int_t)trouble->messages, "example",
-						trouble->example, "tier",
-						plan->policies[0]->tiers[trouble->tier].name));
+				list,
+				json_pack("{s:s, s:I, s:s, s:s}", "reason",
+					  trouble_text((enum trouble)i), "messages",
+					  (json_int_t)trouble->messages, "example",
+					  trouble->example, "tier",
+					  plan->census.policies[0]->tiers[trouble->tier].name));
 	}
 	return list;
 }
@@ -519,7 +450,7 @@ static int print_json(const struct plan *plan)
 		moment_utc(plan->now, when, sizeof when), "epoch", (json_int_t)plan->now, "hours",
 		(int)plan->hours, "messages", (json_int_t)SUM(plan, messages), "read",
 		(json_int_t)SUM(plan, read), "left_meanwhile", (json_int_t)SUM(plan, gone),
-		"refused", (json_int_t)count_troubles(plan), "unknown",
+		"refused", (json_int_t)census_troubled(&plan->census), "unknown",
 		(json_int_t)plan->forecasts[0]->unknown, "seconds", (double)plan->took / 1e9,
 		"tiers", json_tiers(plan), "rules", json_rules(plan), "limits", json_limits(plan),
 		"troubles", json_troubles(plan));
@@ -547,56 +478,26 @@ static int refused(const struct problems *problems)
 	return code ? code : EXIT_REFUSED;
 }
 
-static int open_all(struct plan *plan, struct problems *problems)
-{
-	struct spool_plan *directories;
-	const char *path = NULL;
-	struct stat loaded = {0};
-	int r;
-
-	if (stat(plan->path, &loaded) < 0)
-		loaded.st_size = -1; /* policy_load says why */
-	if (policy_load(plan->path, problems, &plan->policies[0]) < 0)
-		return refused(problems);
-	plan->threads = 1;
-	if (spool_plan(&plan->spool, plan->policies[0], SPOOL_READ, problems, &directories) < 0)
-		return refused(problems);
-	spool_commit(&plan->spool, directories);
-	load_copies(plan, &loaded);
-	r = survey_names(&plan->survey, &plan->spool, plan->policies[0], &path);
-	if (r < 0) {
-		const char *remedy = trouble_errno_remedy(-r);
-
-		fprintf(stderr, "qfwatch plan: %s: %s%s%s\n", path, strerror(-r),
-			*remedy ? ": " : "", remedy);
-		return EXIT_REFUSED;
-	}
-	return EXIT_DONE;
-}
-
 static int run(struct plan *plan)
 {
 	struct problems problems = {0};
 	int64_t started = clock_monotonic();
-	int code = open_all(plan, &problems);
+	int code = EXIT_DONE;
 
-	if (code == EXIT_DONE) {
+	if (census_open(&plan->census, plan->path, false, &problems) < 0) {
+		code = refused(&problems);
+	} else {
 		read_all(plan);
 		plan->took = clock_monotonic() - started;
-		code = any_problem(plan) ? EXIT_PROBLEM : EXIT_DONE;
+		code = census_problems(&plan->census) ? EXIT_PROBLEM : EXIT_DONE;
 		if (plan->json ? print_json(plan) < 0 : (print_all(plan), false))
 			code = EXIT_REFUSED;
 		if (fflush(stdout) != 0)
 			code = EXIT_REFUSED;
 	}
-	for (unsigned i = 0; i < plan->threads; i++)
+	for (unsigned i = 0; i < plan->census.threads; i++)
 		forecast_free(plan->forecasts[i]);
-	for (unsigned i = 1; i < plan->threads; i++)
-		if (plan->policies[i] != plan->policies[0])
-			policy_free(plan->policies[i]);
-	policy_free(plan->policies[0]);
-	survey_free(&plan->survey);
-	spool_free(&plan->spool);
+	census_free(&plan->census);
 	problems_free(&problems);
 	return code;
 }

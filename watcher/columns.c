@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "qfwatch/plain.h"
 #include "qfwatch/xalloc.h"
 
 struct columns {
@@ -31,16 +32,6 @@ void columns_free(struct columns *table)
 	free(table);
 }
 
-/* Characters, not bytes: what goes on in UTF-8 takes no place. */
-static int width(const char *text)
-{
-	int n = 0;
-
-	for (; *text; text++)
-		n += ((unsigned char)*text & 0xc0) != 0x80;
-	return n;
-}
-
 static void clean(char *cell)
 {
 	size_t length = strlen(cell);
@@ -53,9 +44,7 @@ static void clean(char *cell)
 			length--;
 		cell[length] = 0;
 	}
-	for (; *cell; cell++)
-		if ((unsigned char)*cell < ' ' || *cell == 0x7f)
-			*cell = '?';
+	plain_mask(cell);
 }
 
 void columns_text(struct columns *table, const char *format, ...)
@@ -87,6 +76,22 @@ char *columns_thousands(uint64_t number, char *buffer, size_t size)
 	return buffer;
 }
 
+char *columns_bytes(uint64_t bytes, char *buffer, size_t size)
+{
+	static const char units[] = "kMGTPE";
+	double number = (double)bytes;
+	size_t unit = 0;
+
+	if (bytes < 10000) {
+		snprintf(buffer, size, "%llu", (unsigned long long)bytes);
+		return buffer;
+	}
+	for (number /= 1024; number >= 999.5; number /= 1024)
+		unit++;
+	snprintf(buffer, size, number < 9.95 ? "%.1f%c" : "%.0f%c", number, units[unit]);
+	return buffer;
+}
+
 void columns_number(struct columns *table, uint64_t number)
 {
 	char text[32];
@@ -99,7 +104,7 @@ void columns_print(const struct columns *table, FILE *to)
 	int *widths = xcalloc(table->columns, sizeof *widths);
 
 	for (size_t i = 0; i < table->used; i++) {
-		int w = width(table->cells[i]);
+		int w = (int)plain_width(table->cells[i]);
 
 		if (w > widths[i % table->columns])
 			widths[i % table->columns] = w;
@@ -107,7 +112,7 @@ void columns_print(const struct columns *table, FILE *to)
 	for (size_t i = 0; i < table->used; i++) {
 		size_t column = i % table->columns;
 		bool last = column + 1 == table->columns;
-		int blanks = widths[column] - width(table->cells[i]);
+		int blanks = widths[column] - (int)plain_width(table->cells[i]);
 
 		if (column >= table->left)
 			fprintf(to, "%*s%s", blanks, "", table->cells[i]);

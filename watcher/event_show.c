@@ -6,56 +6,10 @@
 #include <time.h>
 
 #include "qfwatch/clock.h"
+#include "qfwatch/plain.h"
 #include "qfwatch/units.h"
 
 enum { WHERE_LEAST = 20, WHERE_MOST = 60, STEP = 9 };
-
-/* ---- texts that come from anywhere ---- */
-
-/* The code point at `text`, which is UTF-8 (jansson saw to it), and its length. */
-static unsigned decode(const unsigned char *text, size_t *ret_length)
-{
-	size_t n = *text < 0x80 ? 1 : *text < 0xe0 ? 2 : *text < 0xf0 ? 3 : 4;
-	unsigned code = n == 1 ? *text : *text & (0x7fu >> n);
-
-	for (size_t i = 1; i < n; i++)
-		code = code << 6 | (text[i] & 0x3f);
-	*ret_length = n;
-	return code;
-}
-
-/* Does a terminal take it as more than a character to show? */
-static bool is_unsafe(unsigned code)
-{
-	return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x61c ||
-	       (code >= 0x200e && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) ||
-	       (code >= 0x2066 && code <= 0x2069) || code == 0xfeff;
-}
-
-/* Appends to a buffer that is always NUL-terminated; cut at a character. Returns the columns. */
-static int add(char *buffer, size_t size, const char *text)
-{
-	size_t used = strlen(buffer);
-	int columns = 0;
-
-	while (*text) {
-		char piece[8];
-		size_t length;
-		unsigned code = decode((const unsigned char *)text, &length);
-
-		if (is_unsafe(code))
-			snprintf(piece, sizeof piece, code < 0x100 ? "\\x%02x" : "\\u%04x", code);
-		else
-			snprintf(piece, sizeof piece, "%.*s", (int)length, text);
-		if (used + strlen(piece) >= size)
-			break;
-		strcpy(buffer + used, piece);
-		used += strlen(piece);
-		columns += is_unsafe(code) ? (int)strlen(piece) : 1;
-		text += length;
-	}
-	return columns;
-}
 
 /* ---- the columns ---- */
 
@@ -134,16 +88,16 @@ static int describe_place(const struct event_record *record, char *buffer, size_
 	int columns = 0;
 
 	if (record->from && record->to) {
-		columns += add(buffer, size, record->from);
-		columns += add(buffer, size, " -> ");
-		columns += add(buffer, size, record->to);
+		columns += plain_add(buffer, size, record->from);
+		columns += plain_add(buffer, size, " -> ");
+		columns += plain_add(buffer, size, record->to);
 	} else if (record->tier) {
-		columns += add(buffer, size, record->tier);
+		columns += plain_add(buffer, size, record->tier);
 	}
 	if (record->rule) {
-		columns += add(buffer, size, columns ? " (" : "(");
-		columns += add(buffer, size, record->rule);
-		columns += add(buffer, size, ")");
+		columns += plain_add(buffer, size, columns ? " (" : "(");
+		columns += plain_add(buffer, size, record->rule);
+		columns += plain_add(buffer, size, ")");
 	}
 	return columns;
 }
@@ -151,11 +105,11 @@ static int describe_place(const struct event_record *record, char *buffer, size_
 static void put_rest(struct event_show *show, const struct event_record *record, FILE *to)
 {
 	char id[800] = "", place[1000] = "", text[3000] = "";
-	int columns = add(id, sizeof id, record->id ? record->id : "");
+	int columns = plain_add(id, sizeof id, record->id ? record->id : "");
 
 	/* Without a message, what is to be said stands in the readable line. */
 	if (!record->id) {
-		add(text, sizeof text, record->message ? record->message : "");
+		plain_add(text, sizeof text, record->message ? record->message : "");
 		fprintf(to, "  %s", text);
 		return;
 	}
@@ -165,7 +119,7 @@ static void put_rest(struct event_show *show, const struct event_record *record,
 		show->where = columns;
 	if (show->where < WHERE_LEAST)
 		show->where = WHERE_LEAST;
-	add(text, sizeof text, record->reason ? record->reason : "");
+	plain_add(text, sizeof text, record->reason ? record->reason : "");
 	fprintf(to, "  %s", place);
 	if (*text)
 		fprintf(to, "%*s  %s", columns < show->where ? show->where - columns : 0, "", text);
@@ -174,7 +128,7 @@ static void put_rest(struct event_show *show, const struct event_record *record,
 void event_show(struct event_show *show, const struct event_record *record, FILE *to)
 {
 	char action[200] = "";
-	int columns = add(action, sizeof action, record->action);
+	int columns = plain_add(action, sizeof action, record->action);
 
 	fputs(show->color ? "\033[2m" : "", to);
 	put_time(to, record->key.time);

@@ -7,6 +7,8 @@
 static const struct command commands[] = {
 	{"run", "watch the tiers and act on the policy's rules", cmd_run},
 	{"check", "tell everything that is wrong with a policy", cmd_check},
+	{"list", "list messages: all, or those that filters choose", cmd_list},
+	{"shape", "count messages by domain and age", cmd_shape},
 	{"explain", "tell why a message is where it is, and what comes next", cmd_explain},
 	{"plan", "tell what the policy would do now and in the next hours", cmd_plan},
 	{"replay", "tell what a policy would have done with recorded events", cmd_replay},

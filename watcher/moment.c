@@ -138,3 +138,23 @@ char *moment_local(int64_t seconds, char *buffer, size_t size)
 		snprintf(buffer, size, "?");
 	return buffer;
 }
+
+char *moment_length(int64_t seconds, char *buffer, size_t size)
+{
+	long long s = seconds < 0 ? 0 : seconds, days = s / 86400, hours = s / 3600 % 24,
+		  minutes = s / 60 % 60;
+
+	if (days >= 10 || (days && !hours))
+		snprintf(buffer, size, "%lldd", days);
+	else if (days)
+		snprintf(buffer, size, "%lldd%lldh", days, hours);
+	else if (hours && minutes)
+		snprintf(buffer, size, "%lldh%lldm", hours, minutes);
+	else if (hours)
+		snprintf(buffer, size, "%lldh", hours);
+	else if (minutes)
+		snprintf(buffer, size, "%lldm", minutes);
+	else
+		snprintf(buffer, size, "%llds", s);
+	return buffer;
+}

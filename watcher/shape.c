@@ -215,7 +215,8 @@ void shape_merge(struct shape *shape, const struct shape *other)
 	for (unsigned i = 0; i < other->n_rows; i++) {
 		const struct row *from = &other->rows[i];
 		struct policy_slice name = {from->name, from->length};
-		struct row *to = &shape->rows[shape_row_of(shape, name)];
+		unsigned number = shape_row_of(shape, name); /* may move the rows */
+		struct row *to = &shape->rows[number];
 
 		to->total += from->total;
 		for (unsigned k = 0; k < SHAPE_COLUMNS; k++)

@@ -296,11 +296,13 @@ static void read_one(struct reader *reader, const struct name *name)
 {
 	const char *text = reader->survey->names->blocks[name->block] + name->place;
 	const struct qdir *dir = &reader->spool->dirs[name->directory];
-	struct survey_facts facts = {.held = name->held};
+	struct survey_facts facts = {.directory = dir, .held = name->held};
 	const struct qfile *file = &reader->control.file;
 	enum trouble trouble;
 	bool held;
 
+	if (reader->order->skip_tiers >> dir->tier & 1)
+		return;
 	spool_control_id(text, &facts.id, &facts.id_length, &held);
 	trouble = read_control(reader, dir->qf, name, text);
 	if (trouble == TROUBLE_NONE) {

@@ -17,7 +17,8 @@ struct columns;
 struct columns *columns_new(size_t columns, size_t left);
 void columns_free(struct columns *table); /* NULL is fine */
 
-/* Puts the next cell; after `columns` of them a new line begins. Control characters become "?". */
+/* Puts the next cell; after `columns` of them a new line begins. What a terminal
+ * would obey becomes "?" (plain.h). */
 void columns_text(struct columns *table, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
@@ -28,5 +29,8 @@ void columns_print(const struct columns *table, FILE *to);
 
 /* Writes a number with a comma before every three digits. size is at least 32; returns buffer. */
 char *columns_thousands(uint64_t number, char *buffer, size_t size);
+
+/* "3120", "3.1k", "12M": bytes in units of 1024, five characters at most. As above. */
+char *columns_bytes(uint64_t bytes, char *buffer, size_t size);
 
 #endif

@@ -24,6 +24,8 @@ int cmd_check(int argc, char **argv);
 int cmd_move(int argc, char **argv);
 int cmd_events(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
+int cmd_list(int argc, char **argv);
+int cmd_shape(int argc, char **argv);
 int cmd_plan(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
 int cmd_import_qctrl(int argc, char **argv);

@@ -23,4 +23,8 @@ int moment_parse_utc(const char *text, int64_t *ret);
 char *moment_utc(int64_t seconds, char *buffer, size_t size);
 char *moment_local(int64_t seconds, char *buffer, size_t size);
 
+/* How long, in two units at most: "45s", "12m", "5h48m", "6d2h", "21d"; a negative one is "0s".
+ * size is at least MOMENT_TEXT; returns buffer. */
+char *moment_length(int64_t seconds, char *buffer, size_t size);
+
 #endif

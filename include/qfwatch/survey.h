@@ -46,7 +46,8 @@ struct survey {
 /* What is known of one message. All of it is valid during the call only. */
 struct survey_facts {
 	struct policy_message
-		message;     /* without history; text and size where they were asked for */
+		message; /* without history; text and size where they were asked for */
+	const struct qdir *directory;
 	bool data_elsewhere; /* the qf has a d line */
 	bool held;	     /* its control file is an hf */
 	const char *id;
@@ -57,6 +58,7 @@ struct survey_facts {
 struct survey_order {
 	uint64_t text_tiers; /* bit i: the text of messages in tier i is wanted */
 	uint64_t size_tiers; /* bit i: the size of their bodies is (one more system call each) */
+	uint64_t skip_tiers; /* bit i: the messages in tier i are not read at all */
 	unsigned threads;    /* 1 to SURVEY_MAX_THREADS */
 	void (*take)(void *context, const struct survey_facts *facts);
 	void *const *contexts;

@@ -13,7 +13,6 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "qfwatch/clock.h"
 #include "qfwatch/qtext.h"
 #include "qfwatch/shape.h"
 
@@ -22,7 +21,7 @@
 
 /* ---- the model: every message in a list ---- */
 
-enum { NAMES = 40, MOST = 4 };
+enum { NAMES = 140, MOST = 4 };
 
 struct counted {
 	int64_t age;
@@ -287,14 +286,14 @@ static void a_million(void **state)
 	struct shape *shape = shape_new();
 	static char names[20000][24];
 	const struct shape_row *rows;
-	int64_t best = INT64_MAX;
+	clock_t best = CLOCKS_PER_SEC; /* of the processor: others may be at work here */
 	uint64_t seed = 3;
 
 	(void)state;
 	for (unsigned i = 0; i < N(names); i++)
 		snprintf(names[i], sizeof names[i], "domain%u.example", i);
 	for (int round = 0; round < 3; round++) {
-		int64_t began = clock_monotonic(), took;
+		clock_t began = clock(), took;
 
 		for (size_t i = 0; i < n; i++) {
 			const char *name = names[testing_random(&seed) % N(names)];
@@ -303,12 +302,12 @@ static void a_million(void **state)
 			shape_add(shape, (struct policy_slice){name, strlen(name)});
 		}
 		shape_rows(shape, 20, &rows, &cut);
-		took = clock_monotonic() - began;
+		took = clock() - began;
 		best = took < best ? took : best;
 	}
 	assert_int_equal(rows[0].total, 3 * n);
 	if (!testing_slow())
-		assert_true(best < 300000000);
+		assert_true(best < CLOCKS_PER_SEC * 3 / 10);
 	shape_free(shape);
 }
 
