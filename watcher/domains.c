@@ -419,8 +419,8 @@ static uint64_t note(struct domains *domains, const char *name, size_t length, i
 	uint32_t hash;
 	bool counted, fresh;
 
-	if (!length || length > DOMAINS_MAX_NAME || time < 0 || time > DOMAINS_LAST_SECOND ||
-	    !count)
+	if (!domains->n_windows || !length || length > DOMAINS_MAX_NAME || time < 0 ||
+	    time > DOMAINS_LAST_SECOND || !count)
 		return 0;
 	hash = hash_of(name, length);
 	number = domains->hash[hash_find(domains, hash, name, length)];
@@ -429,9 +429,9 @@ static uint64_t note(struct domains *domains, const char *name, size_t length, i
 		number = insert(domains, name, length, hash);
 	else if (kind == POLICY_DEFERRED && time < get(domains, number)->delivered)
 		return 0; /* forgotten by that delivery */
-	/* The first event of a domain always counts, so that none is kept without one. */
 	crossed = count_event(domains, number, kind, tiers, time, count, &counted);
-	if (!counted)
+	/* Where failures count nowhere, each is at least a sign of life. */
+	if (!counted && (kind == POLICY_DELIVERED || domains->has_deferred))
 		return 0;
 	get(domains, number)->last = later(get(domains, number)->last, time);
 	if (kind == POLICY_DELIVERED) {
@@ -445,19 +445,9 @@ static uint64_t note(struct domains *domains, const char *name, size_t length, i
 	return crossed;
 }
 
-static bool is_empty(const struct domains *domains, unsigned number)
-{
-	for (unsigned w = 0; w < domains->n_windows; w++)
-		if (rings_of(domains, number)[w].newest != RING_EMPTY)
-			return false;
-	return true;
-}
-
 uint64_t domains_note_deferred(struct domains *domains, const char *name, size_t length,
 			       int64_t time, unsigned count)
 {
-	if (!domains->has_deferred)
-		return 0;
 	return note(domains, name, length, time, POLICY_DEFERRED, 0, count);
 }
 
@@ -471,11 +461,8 @@ uint64_t domains_note_delivered(struct domains *domains, const char *name, size_
 		return note(domains, name, length, time, POLICY_DELIVERED, bit, 1);
 	/* It counts nowhere, but what failed before it is over. */
 	number = find(domains, name, length);
-	if (number) {
+	if (number)
 		forget(domains, number, POLICY_DEFERRED);
-		if (is_empty(domains, number))
-			drop(domains, number);
-	}
 	return 0;
 }
 
@@ -651,10 +638,7 @@ void domains_configure(struct domains *domains, const struct policy_window *wind
 		else
 			domains->tiers |= windows[w].tiers;
 	}
-	while ((number = domains_next(domains, number))) {
-		if (is_empty(domains, number))
-			drop(domains, number);
-		else if (reached(domains, number, 0, false))
+	while ((number = domains_next(domains, number)))
+		if (reached(domains, number, 0, false))
 			forget(domains, number, POLICY_DELIVERED);
-	}
 }

@@ -91,6 +91,7 @@ void engine_domains_configure(struct engine *engine)
 					    sizeof *engine->level_tiers);
 	memset(engine->level_tiers, 0, (policy->n_levels + 1) * sizeof *engine->level_tiers);
 	engine->levels_at = INT64_MAX;
+	engine->levels_passed = 0;
 	/* Directories and tiers may have other numbers now. */
 	if (engine->departures)
 		engine->departures->count = 0;

@@ -72,15 +72,14 @@ static uint64_t messages_in(const struct engine *engine, unsigned tier)
 	return messages;
 }
 
-/* A tier that has passed a level of the policy, up or down: its messages are asked again. */
+/* A tier that has passed a level of the policy, up or down: its messages are asked again. That it
+ * came back to where it was meanwhile is no reason not to: some were asked while it was there. */
 void engine_watch_levels(struct engine *engine)
 {
 	const struct policy *policy = engine->policy;
-	uint64_t counts[POLICY_MAX_TIERS], passed = 0;
+	uint64_t counts[POLICY_MAX_TIERS];
 
 	if (!policy->n_levels || engine->mode != ENGINE_WATCH)
-		return;
-	if (engine->now < engine->levels_at && engine->levels_at - engine->now <= LEVELS_EVERY)
 		return;
 	for (unsigned tier = 0; tier < policy->n_tiers; tier++)
 		counts[tier] = messages_in(engine, tier);
@@ -91,12 +90,17 @@ void engine_watch_levels(struct engine *engine)
 		for (unsigned tier = 0; tier < policy->n_tiers; tier++)
 			if ((level->tiers >> tier & 1) && counts[tier] >= (uint64_t)level->messages)
 				reached |= UINT64_C(1) << tier;
-		passed |= reached ^ engine->level_tiers[i];
+		engine->levels_passed |= reached ^ engine->level_tiers[i];
 		engine->level_tiers[i] = reached;
 	}
-	if (passed)
-		engine_recall_tiers(engine, passed);
-	engine->levels_at = passed ? engine->now + LEVELS_EVERY : INT64_MAX;
+	if (engine->now < engine->levels_at && engine->levels_at - engine->now <= LEVELS_EVERY)
+		return;
+	engine->levels_at = INT64_MAX;
+	if (!engine->levels_passed)
+		return;
+	engine_recall_tiers(engine, engine->levels_passed);
+	engine->levels_passed = 0;
+	engine->levels_at = engine->now + LEVELS_EVERY;
 }
 
 /* ---- all of them ---- */

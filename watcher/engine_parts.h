@@ -114,9 +114,10 @@ struct engine {
 	struct qtext *qtext;
 	const struct policy_text *text; /* NULL: not at hand */
 	struct policy_text text_of;
-	char *text_owned;      /* a qf larger than the buffer */
-	uint64_t *level_tiers; /* by policy.levels: the tiers that have as many messages */
-	int64_t levels_at;     /* not looked at before; INT64_MAX: not planned */
+	char *text_owned;	/* a qf larger than the buffer */
+	uint64_t *level_tiers;	/* by policy.levels: the tiers that have as many messages */
+	uint64_t levels_passed; /* tiers that have passed one since they were last asked */
+	int64_t levels_at;	/* not asked again before; INT64_MAX: not planned */
 
 	/* See engine_domains.c. */
 	struct domains *domains;

@@ -383,6 +383,11 @@ static void finish_bounce(struct engine *engine, const struct program_job *job)
 				 MESSAGE_IDLE); /* a stop: the next start does it */
 		return;
 	}
+	if (program_succeeded(&job->result))
+		snprintf(outcome, sizeof outcome, "%s%s%s",
+			 dir->qf < 0 ? "its tier was lost meanwhile"
+				     : "sendmail ended, and the message is still there",
+			 job->result.output[0] ? ": " : "", job->result.output);
 	engine_bounce_failed(engine, job->ref, job->report, outcome, job->result.duration);
 }
 

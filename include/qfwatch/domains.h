@@ -15,12 +15,15 @@
  * window of the one kind and a reached one of the other never stand together. But for failures from
  * before a delivery, what is noted later is the later evidence.
  *
- * Which domains are kept. One that is heard of again while it is kept is a regular. When there are
- * more than 7,500 regulars, the one that was heard of least recently becomes a guest, as is every
- * domain at first; one that has a reached window is passed over then, but of five in a row the
- * fifth goes. When all 10,000 places are taken, a new domain takes the place of the guest that was
- * heard of least recently. So 2,500 places at least are for domains to show that they come again,
- * and no number of domains that come once pushes out one that came twice.
+ * Which domains are kept. Any that failures were noted of, also where they count in no window and
+ * when nothing is left to count: a departure is known by the hash of its domain alone, and is a
+ * delivery only if the domain's name is known here (domains_find). One that is heard of again while
+ * it is kept is a regular. When there are more than 7,500 regulars, the one that was heard of least
+ * recently becomes a guest, as is every domain at first; one that has a reached window is passed
+ * over then, but of five in a row the fifth goes. When all 10,000 places are taken, a new domain
+ * takes the place of the guest that was heard of least recently. So 2,500 places at least are for
+ * domains to show that they come again, and no number of domains that come once pushes out one that
+ * came twice.
  */
 #ifndef QFWATCH_DOMAINS_H
 #define QFWATCH_DOMAINS_H
@@ -52,7 +55,7 @@ void domains_free(struct domains *domains); /* NULL is fine */
  * are the same, at_least need not be) are kept; `tiers` is compared as it stands, so give the bits
  * a meaning that lasts longer than one policy or expect counts to be lost where tiers change
  * places. Where a lower at_least makes a POLICY_DEFERRED window reached, it empties the others as
- * usual; no crossing is told. Domains that are left without a count are forgotten. O(domains x n).
+ * usual; no crossing is told. Without windows all is forgotten. O(domains x n).
  */
 void domains_configure(struct domains *domains, const struct policy_window *windows, size_t n);
 

@@ -99,6 +99,19 @@ void drive_later(int64_t microseconds)
 	drive_turns();
 }
 
+void drive_wait(void)
+{
+	while (engine_is_waiting(drive_engine)) {
+		struct pollfd fds[ENGINE_WORKERS];
+
+		for (unsigned i = 0; i < ENGINE_WORKERS; i++)
+			fds[i] = (struct pollfd){.fd = engine_worker_fd(drive_engine, i),
+						 .events = POLLIN};
+		check(poll(fds, ENGINE_WORKERS, 20000) > 0);
+		drive_turns();
+	}
+}
+
 static const char *text_or(const char *before, const char *path)
 {
 	static char texts[8][600];
@@ -135,6 +148,20 @@ const char *drive_next(void)
 		check_equal(offset, length);
 	}
 	free(log);
+	return text;
+}
+
+const char *drive_news(void)
+{
+	static const char *const passed_over[] = {"message-tracked ", "message-attempted ",
+						  "resynced"};
+	const char *text;
+
+again:
+	text = drive_next();
+	for (size_t i = 0; i < N(passed_over); i++)
+		if (strncmp(text, passed_over[i], strlen(passed_over[i])) == 0)
+			goto again;
 	return text;
 }
 

@@ -37,6 +37,9 @@ int64_t drive_now(void);
 #define DRIVE_TWO_RULES                                                                            \
 	DRIVE_MOVE("Q", "\"attempts\":3", "M") "," DRIVE_MOVE("M", "\"attempts\":10", "S")
 
+/* Further keys of the policy, behind its last rule: the loader takes keys in any order. */
+#define DRIVE_ALSO(keys) "]," keys ",\"comment\":[\"\""
+
 /* Makes an engine with a policy of these tiers and rules, and lets it do its first scan. The
  * folders of the tiers must be there. */
 void drive_start(const char *tiers, const char *rules, enum engine_mode mode, bool dry_run);
@@ -53,6 +56,9 @@ int drive_apply(const char *tiers, const char *rules);
 void drive_turns(void);
 void drive_later(int64_t microseconds);
 
+/* Waits until no worker of the engine has anything to do, and takes what they have done. */
+void drive_wait(void);
+
 /* The next event, "" when there is none. */
 const char *drive_next(void);
 #define drive_told(text)   check_text(drive_next(), text)
@@ -60,6 +66,11 @@ const char *drive_next(void);
 
 /* The event that drive_next told last. */
 json_t *drive_last(void);
+
+/* The same without those that tell of messages that came or were tried, and of rounds. */
+const char *drive_news(void);
+#define drive_news_is(text) check_text(drive_news(), text)
+#define drive_no_news	    check_text(drive_news(), "")
 
 /* Passes over the events that are there. Returns how many. */
 size_t drive_skip(void);

@@ -33,6 +33,11 @@ static size_t descriptors; /* open when the process of a test began */
 
 /* ---- how much ---- */
 
+bool testing_valgrind(void)
+{
+	return RUNNING_ON_VALGRIND;
+}
+
 bool testing_slow(void)
 {
 	const char *scale = getenv("QFWATCH_TEST_SCALE");
@@ -367,16 +372,18 @@ const char *testing_file(const char *directory, const char *kind, const char *id
 static void write_control(const char *path, const struct testing_message *message)
 {
 	const char *domain = message->domain ? message->domain : "example.net";
+	const char *sender = message->sender ? message->sender : "sender@example.org";
+	int64_t last = message->attempts ? (int64_t)TESTING_CREATED + message->attempts : 0;
 
 	/* As sendmail 8.17 writes them, with the raw byte that makes nearly every qf invalid UTF-8.
 	 */
 	testing_write(path,
 		      "V8\nT%lld\nK%lld\nN%u\nP%u\nFbs\n$_localhost\n${daemon_flags}\n"
-		      "S<sender@example.org>\nA\nrRFC822; someone@%s\nRPFD:<someone@%s>\n%s"
+		      "S<%s>\nA\nrRFC822; someone@%s\nRPFD:<someone@%s>\n%s"
 		      "H?P?Return-Path: <\x81g>\nH??Subject: a subject\n\tthat goes on\n.\n",
 		      (long long)(message->created ? message->created : TESTING_CREATED),
-		      message->attempts ? (long long)TESTING_CREATED + message->attempts : 0LL,
-		      message->attempts, 30000 + message->attempts, domain, domain,
+		      (long long)(message->last_attempt ? message->last_attempt : last),
+		      message->attempts, 30000 + message->attempts, sender, domain, domain,
 		      message->lines ? message->lines : "");
 }
 

@@ -20,6 +20,9 @@
 
 /* ---- how much ---- */
 
+/* Under it posix_spawn does not learn what became of exec. */
+bool testing_valgrind(void);
+
 /* True under valgrind, and where QFWATCH_TEST_SCALE=small is set (sanitizers). */
 bool testing_slow(void);
 
@@ -101,9 +104,11 @@ void testing_queue(const char *path, bool split);
 struct testing_message {
 	const char *id;
 	uint32_t attempts;
-	int64_t created;    /* 0: TESTING_CREATED */
-	const char *lines;  /* more lines of the qf, each with its newline; NULL: none */
-	const char *domain; /* of the recipient; NULL: example.net */
+	int64_t created;      /* 0: TESTING_CREATED */
+	const char *lines;    /* more lines of the qf, each with its newline; NULL: none */
+	const char *domain;   /* of the recipient; NULL: example.net */
+	const char *sender;   /* NULL: sender@example.org; "": the null sender */
+	int64_t last_attempt; /* K; 0: some seconds after TESTING_CREATED, none without attempts */
 };
 void testing_message(const char *directory, const struct testing_message *message);
 void testing_enqueue(const char *directory, const char *id, uint32_t attempts);

@@ -414,11 +414,19 @@ static void another_policy(void **state)
 	assert_true(holds(domains, "both.example", 3, START));
 	assert_int_equal(counted(domains, "few.example", 0, START), 1);
 	assert_int_equal(counted(domains, "few.example", 3, START), 9);
-	/* What is left without a count is forgotten. */
+	/* What is left without a count has a name still, by which its delivery is known. */
 	domains_configure(domains, second, 2);
-	assert_int_equal(domains_count(domains), 2);
+	assert_int_equal(domains_count(domains), 4);
 	assert_int_equal(counted(domains, "few.example", 0, START), 1);
 	assert_int_equal(defer(domains, "few.example", START, 100), 0);
+	assert_string_equal(found(domains, "dead.example"), "dead.example");
+	/* Failures that count in no window make a name known, too. */
+	assert_int_equal(defer(domains, "new.example", START, 100), 0);
+	assert_string_equal(found(domains, "new.example"), "new.example");
+	assert_int_equal(domains_count(domains), 5);
+	/* A delivery that counts nowhere leaves it known. */
+	assert_int_equal(deliver(domains, "new.example", START, 5), 0);
+	assert_string_equal(found(domains, "new.example"), "new.example");
 	domains_configure(domains, NULL, 0);
 	assert_int_equal(domains_count(domains), 0);
 	assert_int_equal(defer(domains, "few.example", START, 100), 0);
@@ -447,6 +455,7 @@ struct model {
 	struct policy_window windows[WINDOWS];
 	unsigned n;
 	struct events events[WINDOWS][NAMES]; /* that count in the window, but for their age */
+	bool known[NAMES];
 	int64_t last[NAMES], delivered[NAMES];
 	int64_t now;
 	uint64_t seed;
@@ -527,12 +536,18 @@ static void model_push(struct events *events, int64_t time, uint64_t count)
 	events->all[events->n++] = (struct event){time, count};
 }
 
-static bool model_knows(const struct model *model, unsigned name)
+static bool model_counts_kind(const struct model *model, enum policy_window_kind kind)
 {
 	for (unsigned w = 0; w < model->n; w++)
-		if (model->events[w][name].n)
+		if (model->windows[w].kind == kind)
 			return true;
 	return false;
+}
+
+static void model_forget_name(struct model *model, unsigned name)
+{
+	model->known[name] = false;
+	model->last[name] = model->delivered[name] = -1;
 }
 
 static bool model_counts_tier(const struct model *model, uint64_t tiers)
@@ -552,6 +567,8 @@ static uint64_t model_note(struct model *model, unsigned name, enum policy_windo
 
 	if (kind == POLICY_DEFERRED && time < model->delivered[name])
 		return 0;
+	if (kind == POLICY_DEFERRED && model->n)
+		model->known[name] = true;
 	for (unsigned w = 0; w < model->n; w++) {
 		const struct policy_window *window = &model->windows[w];
 		bool before = model_holds(model, w, name, at);
@@ -565,13 +582,12 @@ static uint64_t model_note(struct model *model, unsigned name, enum policy_windo
 		if (!before && model_count(model, w, name, at) >= (uint64_t)window->at_least)
 			crossed |= UINT64_C(1) << w;
 	}
-	if (kind == POLICY_DELIVERED && !model_counts_tier(model, tiers)) {
+	if (kind == POLICY_DELIVERED && !model_counts_tier(model, tiers))
 		model_forget(model, name, POLICY_DEFERRED);
-		if (!model_knows(model, name))
-			model->last[name] = model->delivered[name] = -1;
-	}
-	if (!counts)
+	if (!counts &&
+	    (kind == POLICY_DELIVERED || !model->n || model_counts_kind(model, POLICY_DEFERRED)))
 		return 0;
+	model->known[name] = true;
 	model->last[name] = at;
 	if (kind == POLICY_DELIVERED) {
 		model_forget(model, name, POLICY_DEFERRED);
@@ -636,8 +652,8 @@ static void model_configure(struct model *model)
 			if (windows[w].kind == POLICY_DEFERRED &&
 			    model_holds(model, w, name, model->last[name]))
 				model_forget(model, name, POLICY_DELIVERED);
-		if (!model_knows(model, name))
-			model->last[name] = model->delivered[name] = -1;
+		if (!n)
+			model_forget_name(model, name);
 	}
 	domains_configure(model->domains, windows, n);
 }
@@ -687,7 +703,7 @@ static void check_all(struct model *model)
 	size_t known = 0, seen = 0;
 
 	for (unsigned name = 0; name < NAMES; name++) {
-		known += model_knows(model, name);
+		known += model->known[name];
 		check_name(model, name, model->now);
 	}
 	assert_int_equal(domains_count(model->domains), known);
@@ -697,7 +713,7 @@ static void check_all(struct model *model)
 		unsigned name = (unsigned)(text[1] - '0');
 
 		assert_int_equal(length, 10);
-		assert_true(model_knows(model, name));
+		assert_true(model->known[name]);
 		for (unsigned w = 0; w < model->n; w++) {
 			uint64_t count;
 			int64_t end;
@@ -717,7 +733,7 @@ static void model_forget_after(struct model *model, int64_t time)
 			continue;
 		for (unsigned w = 0; w < model->n; w++)
 			model->events[w][name].n = 0;
-		model->last[name] = model->delivered[name] = -1;
+		model_forget_name(model, name);
 	}
 }
 
@@ -763,7 +779,7 @@ static void random_events(void **state)
 		model.domains = domains_new();
 		model.now = dice(&model, 2) ? START : (int64_t)dice(&model, 1000);
 		for (unsigned name = 0; name < NAMES; name++)
-			model.last[name] = model.delivered[name] = -1;
+			model_forget_name(&model, name);
 		model_configure(&model);
 		for (int i = 0; i < 600; i++) {
 			one_operation(&model, pace);

@@ -15,11 +15,8 @@
 
 enum { MESSAGES = 100 };
 
-/* The tiers of drive.h with limits: the loader takes keys in any order, so they ride behind the
- * last rule. */
-#define LIMITS(text)                                                                               \
-	DRIVE_TWO_RULES "],\"limits\":{" text "},\"comment\":[1"
-#define DELETES(text) DRIVE_DELETE("Q", "\"attempts\":1") "],\"limits\":{" text "},\"comment\":[1"
+#define LIMITS(text)  DRIVE_TWO_RULES DRIVE_ALSO("\"limits\":{" text "}")
+#define DELETES(text) DRIVE_DELETE("Q", "\"attempts\":1") DRIVE_ALSO("\"limits\":{" text "}")
 
 static struct engine_counts counts(void)
 {
@@ -104,6 +101,46 @@ static void deletions_are_spread(void)
 	drive_finish();
 }
 
+/* What sendmail holds takes no place in the line; what is rewritten meanwhile keeps its own. */
+static void the_line(void)
+{
+	struct testing_holder holder;
+
+	make_tiers();
+	for (int i = 0; i < 6; i++) {
+		char id[16];
+
+		snprintf(id, sizeof(id), "%d", i);
+		testing_enqueue("Q", id, 3);
+	}
+	check(testing_hold(testing_file("Q", "qf", "0"), TESTING_FLOCK, &holder));
+	drive_start(DRIVE_THREE_TIERS, LIMITS("\"moves_per_second\":1"), ENGINE_WATCH, false);
+	check_equal(counts().moved, 1);
+	check_equal(counts().busy, 1);
+	check_equal(counts().waiting, 4);
+	/* Attempts come more often than the line moves on. */
+	for (uint32_t n = 0; n < 8; n++) {
+		for (int i = 1; i < 6; i++) {
+			char id[16];
+
+			snprintf(id, sizeof(id), "%d", i);
+			if (testing_exists(testing_file("Q", "qf", id)))
+				testing_rewrite("Q", &(struct testing_message){
+							     .id = id, .attempts = 4 + n % 6});
+		}
+		drive_later(DRIVE_SECOND / 2);
+		check_equal(counts().moved, 1 + (n + 1) / 2);
+	}
+	check_equal(counts().waiting, 0);
+	/* Released, it goes when its turn comes, and nobody else is in front. */
+	testing_release(&holder);
+	drive_turns();
+	for (int i = 0; i < 4; i++)
+		drive_later(DRIVE_SECOND / 2);
+	check_equal(counts().moved, 6);
+	drive_finish();
+}
+
 /* A message that is due no more gives up its turn; a limit that is lifted lets all go at once. */
 static void limits_are_lifted(void)
 {
@@ -125,6 +162,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		APART(moves_are_spread),
 		APART(deletions_are_spread),
+		APART(the_line),
 		APART(limits_are_lifted),
 	};
 
