@@ -17,14 +17,14 @@ event_log event_filter event_show
 problem text pool paths wildcard pattern suggest syntax file load_value load_address load_tiers load_pattern load_when load_then load_rules load_digest load_sinks load_events load_listen load_metrics duplicates match describe compare decide cases prove policy filter load
 log qfile qtext trouble sendmail_cf shell qctrl qctrl_pattern sha256 addresses
 qctrl_policy qctrl_policy_parts qctrl_when qctrl_comment
-exposition table domains ages tally claim listener control lock program sink sink_socket sink_stdout sink_file sink_fifo sink_syslog sink_journal locked
+exposition table domains ages tally labels claim listener control lock program sink sink_socket sink_stdout sink_file sink_fifo sink_syslog sink_journal locked
 spool scan notify worker
 survey forecast shape listing
 census
 mover mover_copy recover inspect
 events
 replay replay_parts replay_world replay_lives replay_judge replay_read
-engine engine_parts engine_message engine_report engine_tiers engine_carry engine_limit engine_facts engine_domains engine_program engine_tally engine_view
+engine engine_parts engine_message engine_report engine_tiers engine_carry engine_limit engine_facts engine_domains engine_program engine_tally engine_labels engine_view
 textfile metrics
 http http_parts http_request http_status http_page
 client

@@ -52,6 +52,7 @@ void engine_free(struct engine *engine)
 	ages_free(engine->ages);
 	qtext_free(engine->qtext);
 	engine_domains_free(engine);
+	labels_free(engine->labels);
 	free(engine->level_tiers);
 	spool_free(&engine->spool);
 	policy_free(engine->policy);
@@ -74,7 +75,8 @@ struct engine_counts engine_count(const struct engine *engine)
 	counts.moving = engine->by_state[MESSAGE_MOVING];
 	for (size_t i = 0; i < engine->spool.n_dirs; i++)
 		counts.lost_directories += engine->spool.dirs[i].state == QDIR_LOST;
-	counts.table_bytes = table_memory(engine->table);
+	counts.table_bytes = table_memory(engine->table) +
+			     (engine->labels ? labels_memory(engine->labels) : 0);
 	return counts;
 }
 
@@ -598,6 +600,7 @@ bool engine_turn(struct engine *engine, int64_t now)
 		more |= redecide_some(engine);
 		more |= engine_recall_some(engine, TURN_MEMORY);
 		more |= step_round(engine);
+		more |= engine_label_some(engine);
 	}
 	return more || table_has_ready(engine->table);
 }

@@ -11,26 +11,26 @@
 
 /* ---- the text of the qf ---- */
 
-static bool needs_text(struct engine *engine, const struct message *message)
+static bool needs_text(struct engine *engine, msgref ref, const struct control *control)
 {
+	const struct message *message = table_get(engine->table, ref);
 	uint64_t tier = UINT64_C(1) << engine_directory(engine, message)->tier;
 
 	/* A dry run goes on in thought to the next tier, which may ask for it. */
 	return engine->policy->n_windows ||
 	       (engine->policy->text_tiers & (engine->dry_run ? UINT64_MAX : tier)) ||
-	       events_want_addresses(engine->events);
+	       events_want_addresses(engine->events) || engine_labels_want(engine, ref, control);
 }
 
 /* Has the text at hand from now to engine_drop_text, where a rule may ask for it. Returns 0 or
  * -errno, as control_text. */
-int engine_read_text(struct engine *engine, const struct message *message,
-		     const struct control *control)
+int engine_read_text(struct engine *engine, msgref ref, const struct control *control)
 {
 	const char *bytes;
 	size_t length;
 	int r;
 
-	if (!needs_text(engine, message))
+	if (!needs_text(engine, ref, control))
 		return 0;
 	r = control_text(control, engine->buffer, &engine->text_owned, &bytes, &length);
 	if (r < 0)

@@ -80,6 +80,7 @@ void engine_forget(struct engine *engine, msgref ref)
 		engine_program_forget(engine, ref);
 	engine->by_state[message->state]--;
 	engine_tally_leave(engine, message);
+	engine_labels_forget(engine, ref);
 	engine_directory(engine, message)->messages--;
 	table_remove(engine->table, ref);
 }
@@ -751,13 +752,14 @@ static enum trouble look(struct engine *engine, msgref ref, const char *name,
 		return TROUBLE_NONE;
 	}
 	engine->buffer_cut = (off_t)control->head < control->stat.st_size;
-	r = engine_read_text(engine, message, control);
+	r = engine_read_text(engine, ref, control);
 	if (r == -ESTALE)
 		return TROUBLE_CHANGED;
 	if (r < 0) {
 		fail(engine, ref, TROUBLE_ERROR, -r, "read qf", NULL);
 		return TROUBLE_NONE;
 	}
+	engine_label(engine, ref);
 	remember(engine, ref, control);
 	look_at_body(engine, message);
 	decision = engine_ask(engine, message);

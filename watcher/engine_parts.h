@@ -11,8 +11,10 @@
 <<<<<<< HEAD
  *   engine_tally.c    what is counted, and when what is looked at was learnt of
 =======
+ *   engine_labels.c   the domains of messages, for those who ask
  *   engine_view.c     what readers may ask
->>>>>>> b4b623d (HTTP: the daemon answers where the policy listens, from its own loop: status, healthz, and the files of a page; connections, sizes and times have limits)
+>>>>>>> b4b623d (HTTP: the daemon answers where the policy listens, from its own loop: status,
+healthz, and the files of a page; connections, sizes and times have limits)
  */
 #ifndef QFWATCH_ENGINE_PARTS_H
 #define QFWATCH_ENGINE_PARTS_H
@@ -23,6 +25,7 @@
 #include "qfwatch/control.h"
 #include "qfwatch/domains.h"
 #include "qfwatch/engine.h"
+#include "qfwatch/labels.h"
 #include "qfwatch/mover.h"
 #include "qfwatch/qtext.h"
 #include "qfwatch/recover.h"
@@ -125,6 +128,11 @@ struct engine {
 	struct recall *recall;	       /* who is to be asked again; NULL: nobody yet */
 	struct departures *departures; /* perhaps deliveries; NULL: none yet */
 
+	/* See engine_labels.c. */
+	struct labels *labels; /* NULL: the policy does not listen */
+	bool labelling;	       /* some have not been labelled when they were read */
+	msgref label_at;
+
 	/* See engine_program.c. */
 	struct worker *programs; /* NULL until the first one is run */
 	struct program_job *jobs;
@@ -175,8 +183,7 @@ void engine_carry_leave(struct engine *engine, uint16_t directory);
 bool engine_finish_carries(struct engine *engine);
 
 /* engine_facts.c */
-int engine_read_text(struct engine *engine, const struct message *message,
-		     const struct control *control);
+int engine_read_text(struct engine *engine, msgref ref, const struct control *control);
 void engine_drop_text(struct engine *engine);
 enum policy_show engine_shows(const struct engine *engine);
 struct policy_message engine_policy_message(struct engine *engine, const struct message *message);
@@ -193,6 +200,13 @@ void engine_settle_departures(struct engine *engine);
 void engine_recall_tiers(struct engine *engine, uint64_t tiers);
 bool engine_recall_some(struct engine *engine, size_t most);
 int64_t engine_domains_deadline(const struct engine *engine);
+
+/* engine_labels.c */
+void engine_labels_configure(struct engine *engine);
+bool engine_labels_want(const struct engine *engine, msgref ref, const struct control *control);
+void engine_label(struct engine *engine, msgref ref);
+void engine_labels_forget(struct engine *engine, msgref ref);
+bool engine_label_some(struct engine *engine);
 
 /* engine_program.c */
 void engine_bounce(struct engine *engine, msgref ref, const struct policy_decision *decision,

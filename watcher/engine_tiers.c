@@ -347,6 +347,7 @@ int engine_apply(struct engine *engine, struct policy *policy, struct problems *
 	tally_advance(engine->tally, engine->now);
 	tally_configure(engine->tally, policy);
 	engine_domains_configure(engine);
+	engine_labels_configure(engine);
 	engine_limit_programs(engine);
 	if (!old) {
 		engine_recount(engine);

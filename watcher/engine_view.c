@@ -2,9 +2,11 @@
 #include "qfwatch/engine_view.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine_parts.h"
+#include "qfwatch/xalloc.h"
 
 const struct policy *engine_view_policy(const struct engine *engine)
 {
@@ -73,6 +75,109 @@ const char *engine_view_lost_remedy(int error)
 			 "itself"
 		       : trouble_errno_remedy(error);
 }
+
+/* ---- messages ---- */
+
+msgref engine_view_next(const struct engine *engine, msgref after)
+{
+	return table_next(engine->table, after);
+}
+
+void engine_view_message(const struct engine *engine, msgref ref, struct engine_view_message *ret)
+{
+	const struct message *message = table_get(engine->table, ref);
+	const struct qdir *dir = &engine->spool.dirs[message->directory];
+
+	*ret = (struct engine_view_message){
+		.id = table_id(message),
+		.id_length = message->id_length,
+		.tier = dir->tier,
+		.directory = dir->path,
+		.state = message->state,
+		.has_numbers = message->created != 0,
+		.created = message->created,
+		.last_attempt = message->last_attempt,
+		.attempts = message->attempts,
+		.quarantined = message->held || message->quarantined,
+	};
+}
+
+size_t engine_view_find(const struct engine *engine, const char *id, msgref *ret, size_t most)
+{
+	size_t length = strlen(id), count = 0;
+
+	if (length == 0 || length > TABLE_MAX_ID)
+		return 0;
+	for (size_t i = 0; i < engine->spool.n_dirs && count < most; i++) {
+		msgref ref = table_find(engine->table, (uint16_t)i, id, length);
+
+		if (ref)
+			ret[count++] = ref;
+	}
+	return count;
+}
+
+const struct labels *engine_view_labels(const struct engine *engine)
+{
+	return engine->labels;
+}
+
+struct engine_view_reader {
+	struct qtext *qtext;
+	char *owned;
+	char buffer[CONTROL_BUFFER];
+};
+
+struct engine_view_reader *engine_view_reader_new(void)
+{
+	struct engine_view_reader *reader = xcalloc(1, sizeof *reader);
+
+	reader->qtext = qtext_new();
+	return reader;
+}
+
+void engine_view_reader_free(struct engine_view_reader *reader)
+{
+	if (!reader)
+		return;
+	qtext_free(reader->qtext);
+	free(reader->owned);
+	free(reader);
+}
+
+int engine_view_read(const struct engine *engine, struct engine_view_reader *reader, msgref ref,
+		     struct policy_text *ret)
+{
+	const struct message *message = table_get(engine->table, ref);
+	const struct qdir *dir = &engine->spool.dirs[message->directory];
+	struct control control;
+	char name[SPOOL_NAME_MAX];
+	const char *bytes;
+	size_t length;
+	int r = -ENOENT;
+
+	free(reader->owned);
+	reader->owned = NULL;
+	if (dir->state != QDIR_ACTIVE || !engine_control_name(message, name))
+		return r;
+	if (control_read(dir->qf, name, reader->buffer, &control) == TROUBLE_NONE)
+		r = control_text(&control, reader->buffer, &reader->owned, &bytes, &length);
+	control_close(&control);
+	if (r == 0)
+		qtext_read(reader->qtext, bytes, length, ret);
+	return r;
+}
+
+struct policy_message engine_view_facts(struct engine *engine, msgref ref,
+					const struct policy_text *text)
+{
+	struct policy_message facts = engine_policy_message(engine, table_get(engine->table, ref));
+
+	facts.text = text;
+	return facts;
+}
+
+/* ---- rounds of scans ---- */
 
 static const char *round_name(enum round_reason reason)
 {

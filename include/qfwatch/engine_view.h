@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "qfwatch/engine.h"
+#include "qfwatch/labels.h"
 #include "qfwatch/policy.h"
 #include "qfwatch/table.h"
 
@@ -50,6 +51,43 @@ bool engine_view_directory(const struct engine *engine, size_t index,
 /* Why a directory is lost, in words. */
 const char *engine_view_lost_reason(int error);
 const char *engine_view_lost_remedy(int error);
+
+/* ---- messages ---- */
+
+/* What memory knows of one. */
+struct engine_view_message {
+	const char *id; /* id_length bytes, not NUL-terminated */
+	size_t id_length;
+	unsigned tier;
+	const char *directory;
+	enum message_state state;
+	bool has_numbers; /* its qf has been read: these are known */
+	uint32_t created, last_attempt, attempts;
+	bool quarantined;
+};
+
+/* The next one, in no order; begins and ends with MSGREF_NONE. */
+msgref engine_view_next(const struct engine *engine, msgref after);
+void engine_view_message(const struct engine *engine, msgref ref, struct engine_view_message *ret);
+
+/* Those of that id: in each directory there may be one. Returns how many, at most `most`. */
+size_t engine_view_find(const struct engine *engine, const char *id, msgref *ret, size_t most);
+
+/* Their domains; NULL where the policy does not listen. */
+const struct labels *engine_view_labels(const struct engine *engine);
+
+/* Reads its qf: who asks for what memory does not know. The reader's own memory; the text is valid
+ * until the next call. Returns 0 or -errno: it is gone, unreadable, being written. */
+struct engine_view_reader;
+
+struct engine_view_reader *engine_view_reader_new(void);	 /* never NULL */
+void engine_view_reader_free(struct engine_view_reader *reader); /* NULL is fine */
+int engine_view_read(const struct engine *engine, struct engine_view_reader *reader, msgref ref,
+		     struct policy_text *ret);
+
+/* What the policy may ask of it; `text` may be NULL. Valid until the next call of anything. */
+struct policy_message engine_view_facts(struct engine *engine, msgref ref,
+					const struct policy_text *text);
 
 /* ---- rounds of scans ---- */
 
