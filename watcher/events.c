@@ -101,6 +101,8 @@ bool events_sink(const struct events *events, size_t index, struct events_sink *
 	sink = events->sinks[index];
 	*ret = (struct events_sink){
 		.name = sink->name,
+		/* All that have their number, but for those that took it with them. */
+		.written = sink->next - 1 - sink->dropped,
 		.dropped = sink->dropped,
 		.waiting = sink_left(sink),
 		.broken = sink->broken,

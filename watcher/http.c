@@ -242,12 +242,14 @@ static void stop_daemon(struct http *http)
 
 /* ---- the policy ---- */
 
-struct http *http_new(struct engine *engine, struct events *events, const char *policy_path)
+struct http *http_new(struct engine *engine, struct events *events, struct metrics *metrics,
+		      const char *policy_path)
 {
 	struct http *http = xcalloc(1, sizeof *http);
 
 	http->engine = engine;
 	http->events = events;
+	http->metrics = metrics;
 	http->policy_path = xstrdup(policy_path);
 	http->listener = http->next.listener = LISTENER_NONE;
 	http->deadline = http->rest_until = INT64_MAX;
@@ -413,6 +415,7 @@ const struct http_route http_routes[] = {
 	{"/icon.svg", true, http_page},
 	{"/healthz", false, http_health},
 	{"/api/v1/status", false, http_status},
+	{"/metrics", false, http_metrics},
 	{0},
 };
 

@@ -3,6 +3,7 @@
  *   http.c           the listener, connections and their limits, turns
  *   http_request.c   one request: who may ask, which route, its answer and how that gets out
  *   http_status.c    /healthz, /api/v1/status
+ *   http_metrics.c   /metrics
  *   http_page.c      the page: files that are built in
  *
  * A route's function gets a request and does one of these:
@@ -101,6 +102,7 @@ struct http_connection;
 struct http {
 	struct engine *engine;
 	struct events *events;
+	struct metrics *metrics;
 	char *policy_path;
 	int epoll;
 	struct listener listener;
@@ -180,6 +182,7 @@ extern const struct http_route http_routes[]; /* ends with a path of NULL */
 
 void http_status(struct http_request *request, const char *rest);
 void http_health(struct http_request *request, const char *rest);
+void http_metrics(struct http_request *request, const char *rest);
 void http_page(struct http_request *request, const char *rest);
 
 /* "new":0,"idle":12,...: messages by state. */

@@ -17,9 +17,11 @@
 #include "qfwatch/clock.h"
 #include "qfwatch/engine.h"
 #include "qfwatch/http.h"
+#include "qfwatch/metrics.h"
 #include "qfwatch/log.h"
 #include "qfwatch/notify.h"
 #include "qfwatch/supervisor.h"
+#include "qfwatch/textfile.h"
 
 /* How long the sinks may take nothing before a stop, or a single pass, goes on without them. */
 #define PATIENCE (2 * CLOCK_SECOND)
@@ -28,7 +30,9 @@ struct loop {
 	const struct loop_options *options;
 	struct engine *engine;
 	struct events *events;
-	struct http *http; /* NULL: a single pass answers nobody */
+	struct http *http;	   /* NULL: a single pass answers nobody */
+	struct metrics *metrics;   /* as http */
+	struct textfile *textfile; /* NULL: a dry run leaves the daemon's file alone, too */
 	int epoll, timer, signals, mounts;
 	int workers[ENGINE_WORKERS];   /* the engine's; -1: none yet */
 	int64_t armed;		       /* what the timer is set to; INT64_MAX: off */
@@ -151,6 +155,19 @@ static void tell_policy_rejected(struct loop *loop, const struct problems *probl
 	events_emit(loop->events, &event);
 	if (loop->http)
 		http_tell_rejected(loop->http, clock_now(), first);
+	if (loop->metrics)
+		metrics_note_policy(loop->metrics, false, clock_now());
+}
+
+static void follow_textfile(struct loop *loop, const struct policy *policy)
+{
+	if (!loop->textfile)
+		return;
+	textfile_configure(loop->textfile, policy->metrics.textfile, policy->metrics.every,
+			   clock_now());
+	/* It may be there already. If it cannot be watched, its end is seen with the next write. */
+	if (textfile_fd(loop->textfile) >= 0)
+		add(loop, textfile_fd(loop->textfile), EPOLLIN);
 }
 
 /* Loads the policy file and puts it into force. Returns 0 and the policy, which is the engine's, or
@@ -178,6 +195,9 @@ static int take_policy(struct loop *loop, struct problems *problems, const struc
 	}
 	if (loop->http)
 		http_commit(loop->http, clock_now());
+	if (loop->metrics)
+		metrics_note_policy(loop->metrics, true, clock_now());
+	follow_textfile(loop, policy);
 	*ret = policy;
 	return 0;
 }
@@ -308,6 +328,8 @@ static int64_t next_deadline(const struct loop *loop)
 		deadline = loop->watchdog_at;
 	if (loop->events_at < deadline)
 		deadline = loop->events_at;
+	if (loop->textfile && textfile_deadline(loop->textfile) < deadline)
+		deadline = textfile_deadline(loop->textfile);
 	if (loop->http && http_deadline(loop->http) < deadline)
 		deadline = http_deadline(loop->http);
 	return deadline;
@@ -392,6 +414,17 @@ static void let_sinks_breathe(struct loop *loop)
 		loop->gave_up = !events_wait(loop->events, PATIENCE);
 }
 
+static void write_textfile(struct loop *loop, int64_t now)
+{
+	const char *text;
+	size_t length;
+
+	if (!loop->textfile || !textfile_is_due(loop->textfile, now))
+		return;
+	text = metrics_render(loop->metrics, METRICS_FOR_TEXTFILE, now, &length);
+	textfile_write(loop->textfile, text, length, now);
+}
+
 static void run(struct loop *loop)
 {
 	while (!loop->stop) {
@@ -405,6 +438,7 @@ static void run(struct loop *loop)
 		}
 		if (loop->http)
 			more |= http_turn(loop->http, now);
+		write_textfile(loop, now);
 		loop->events_at = events_flush(loop->events, now);
 		let_sinks_breathe(loop);
 		feed_watchdog(loop, now);
@@ -532,8 +566,12 @@ int loop_run(const struct loop_options *options)
 	loop.events = events_new(options->dry_run);
 	loop.engine = engine_new(loop.events, options->once ? ENGINE_ONCE : ENGINE_WATCH,
 				 options->dry_run);
-	if (!options->once)
-		loop.http = http_new(loop.engine, loop.events, options->policy);
+	if (!options->once) {
+		loop.metrics = metrics_new(loop.engine, loop.events, clock_now());
+		loop.http = http_new(loop.engine, loop.events, loop.metrics, options->policy);
+	}
+	if (!options->once && !options->dry_run)
+		loop.textfile = textfile_new();
 	code = start(&loop, &problems);
 	if (code == 0) {
 		run(&loop);
@@ -547,6 +585,8 @@ int loop_run(const struct loop_options *options)
 		code = outcome(&loop);
 	}
 	http_free(loop.http);
+	textfile_free(loop.textfile);
+	metrics_free(loop.metrics);
 	engine_free(loop.engine);
 	events_free(loop.events);
 	problems_free(&problems);

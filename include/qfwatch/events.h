@@ -144,6 +144,7 @@ const char *events_host(const struct events *events);
 /* One sink, for status. */
 struct events_sink {
 	const char *name; /* "stdout", the path, "tcp:127.0.0.1:514" */
+	uint64_t written; /* lines that it has got since it was opened */
 	uint64_t dropped; /* lines lost since it was opened */
 	size_t waiting;	  /* bytes */
 	bool broken;	  /* the last open or write failed: tried again */

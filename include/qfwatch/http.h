@@ -13,6 +13,7 @@
 
 #include "qfwatch/engine.h"
 #include "qfwatch/events.h"
+#include "qfwatch/metrics.h"
 #include "qfwatch/policy.h"
 #include "qfwatch/problem.h"
 
@@ -20,7 +21,8 @@ struct http;
 
 /* Nothing listens before a policy says so. All that is given is borrowed; policy_path is that of
  * the policy file. Never NULL. */
-struct http *http_new(struct engine *engine, struct events *events, const char *policy_path);
+struct http *http_new(struct engine *engine, struct events *events, struct metrics *metrics,
+		      const char *policy_path);
 void http_free(struct http *http); /* removes the socket; NULL is fine */
 
 /* A new policy, in two steps around engine_apply, so that it is taken whole or not at all.

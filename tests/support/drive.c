@@ -15,10 +15,10 @@
 #define LOG "../events.log"
 
 struct engine *drive_engine;
+struct events *drive_events;
 int64_t drive_shift;
 
 static int64_t started;
-static struct events *events;
 static size_t offset; /* of the first event not read yet, in LOG */
 static json_t *last;
 
@@ -63,9 +63,9 @@ int drive_apply(const char *tiers, const char *rules)
 
 void drive_start(const char *tiers, const char *rules, enum engine_mode mode, bool dry_run)
 {
-	events = events_new(dry_run);
-	drive_engine = engine_new(events, mode, dry_run);
-	check(events && drive_engine);
+	drive_events = events_new(dry_run);
+	drive_engine = engine_new(drive_events, mode, dry_run);
+	check(drive_events && drive_engine);
 	check_equal(drive_apply(tiers, rules), 0);
 	started = clock_now();
 	drive_turns();
@@ -90,7 +90,7 @@ void drive_turns(void)
 	 * in the loop. */
 	while (engine_turn(drive_engine, drive_now()) || (fd.fd >= 0 && poll(&fd, 1, 0) == 1))
 		check(++turns < 1000000);
-	events_flush(events, clock_now());
+	events_flush(drive_events, clock_now());
 }
 
 void drive_later(int64_t microseconds)
@@ -182,7 +182,7 @@ size_t drive_skip(void)
 void drive_finish(void)
 {
 	engine_free(drive_engine);
-	events_free(events);
+	events_free(drive_events);
 	json_decref(last);
 	check_equal(testing_count("../run"), 0);
 	testing_all_closed();

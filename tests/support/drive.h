@@ -17,6 +17,7 @@
 #include "qfwatch/engine.h"
 
 extern struct engine *drive_engine;
+extern struct events *drive_events;
 extern int64_t drive_shift; /* how far the engine's clock is ahead of its start, microseconds */
 
 /* The engine's time. It stands still but for drive_later, so that no test depends on its own speed.
