@@ -22,7 +22,8 @@ HARDEN_CFLAGS := -fPIE -fstack-protector-strong -fstack-clash-protection -fcf-pr
 ifeq ($(SANITIZE),)
 HARDEN_CFLAGS += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 endif
-HARDEN_LDFLAGS := -pie -Wl,-z,relro,-z,now
+# Each program is linked only to the libraries that it calls.
+HARDEN_LDFLAGS := -pie -Wl,-z,relro,-z,now,--as-needed
 # libinotifytools exports globals with everyday names: nothing of ours may be mistaken for one of them.
 OWN_CFLAGS := -std=gnu17 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wvla -Wformat=2 -fvisibility=hidden -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 \

@@ -28,8 +28,10 @@ engine engine_parts engine_message engine_report engine_tiers engine_carry engin
 textfile metrics
 http http_parts http_request http_status http_metrics http_page
 client
+answer
+top_parts top_model top_page top_screen
 supervisor loop explain explain_text explain_json
-command query cmd_run cmd_check cmd_explain cmd_plan cmd_replay cmd_move cmd_events cmd_import_qctrl cmd_list cmd_shape
+command query cmd_run cmd_check cmd_explain cmd_plan cmd_replay cmd_move cmd_events cmd_import_qctrl cmd_list cmd_shape cmd_status cmd_top
 main
 "
 
@@ -86,7 +88,9 @@ only '\bjson_(t\b|load|object|array|is|string_value|integer|delete|error_t)|jans
 	policy/load_pattern.c policy/load_when.c policy/load_then.c policy/load_digest.c \
 	watcher/qctrl_policy_parts.h watcher/qctrl_policy.c watcher/qctrl_when.c watcher/qctrl_comment.c \
 	watcher/cmd_plan.c watcher/cmd_replay.c watcher/replay_read.c watcher/event_record.c \
-	watcher/client.c watcher/cmd_list.c watcher/cmd_shape.c
+	watcher/client.c watcher/answer.c include/qfwatch/answer.h watcher/cmd_list.c watcher/cmd_shape.c watcher/cmd_status.c \
+	watcher/top_parts.h watcher/top_model.c watcher/top_page.c watcher/cmd_top.c
+only '\b(initscr|newterm|endwin|curses\.h)' ncurses watcher/top_screen.c
 only '\bcurl_|curl/' libcurl watcher/client.c
 only '\bMHD_(start|add|queue|create|suspend|resume|run|lookup|get)' 'the calls of libmicrohttpd' \
 	watcher/http.c watcher/http_request.c watcher/http_events.c

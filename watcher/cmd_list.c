@@ -14,6 +14,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "qfwatch/answer.h"
 #include "qfwatch/census.h"
 #include "qfwatch/clock.h"
 #include "qfwatch/columns.h"
@@ -47,34 +48,19 @@ struct printer {
 
 /* ---- a line for people ---- */
 
-static const char *text_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text ? text : "";
-}
-
-static bool is_number(const json_t *object, const char *key, int64_t *ret)
-{
-	const json_t *number = json_object_get(object, key);
-
-	*ret = json_integer_value(number);
-	return json_is_integer(number);
-}
-
 /* "MIDQUEUE in 5m", "delete now (busy)", "(refused)", "-" */
 static void describe_next(const struct printer *printer, const json_t *message, char *buffer,
 			  size_t size)
 {
 	const json_t *next = json_object_get(message, "next_move");
-	const char *state = text_of(message, "state"), *to = text_of(next, "to");
+	const char *state = answer_text(message, "state"), *to = answer_text(next, "to");
 	char length[MOMENT_TEXT];
 	int64_t at;
 
 	*buffer = 0;
 	if (json_is_object(next)) {
-		plain_add(buffer, size, *to ? to : text_of(next, "action"));
-		if (is_number(next, "at", &at) && at > printer->now) {
+		plain_add(buffer, size, *to ? to : answer_text(next, "action"));
+		if (answer_number(next, "at", &at) && at > printer->now) {
 			plain_add(buffer, size, " in ");
 			plain_add(buffer, size,
 				  moment_length(at - printer->now, length, sizeof length));
@@ -97,13 +83,14 @@ static void describe_addresses(const json_t *message, char *buffer, size_t size)
 	const json_t *recipients = json_object_get(message, "recipients");
 	const json_t *first = json_array_get(recipients, 0);
 	size_t count = json_array_size(recipients);
-	const char *sender = text_of(message, "sender"), *status = text_of(first, "delay_reason");
+	const char *sender = answer_text(message, "sender"),
+		   *status = answer_text(first, "delay_reason");
 	char more[32];
 
 	*buffer = 0;
 	plain_add(buffer, size, *sender ? sender : "?");
 	plain_add(buffer, size, " > ");
-	plain_add(buffer, size, count ? text_of(first, "address") : "?");
+	plain_add(buffer, size, count ? answer_text(first, "address") : "?");
 	if (count > 1) {
 		snprintf(more, sizeof more, " +%zu", count - 1);
 		plain_add(buffer, size, more);
@@ -126,13 +113,13 @@ static void print_row(struct printer *printer, const json_t *message)
 	     next[400], addresses[2200], line[4096];
 	int64_t number;
 
-	plain_add(id, sizeof id, text_of(message, "queue_id"));
-	plain_add(tier, sizeof tier, text_of(message, "tier"));
-	if (is_number(message, "arrival_time", &number))
+	plain_add(id, sizeof id, answer_text(message, "queue_id"));
+	plain_add(tier, sizeof tier, answer_text(message, "tier"));
+	if (answer_number(message, "arrival_time", &number))
 		moment_length(printer->now - number, age, sizeof age);
-	if (is_number(message, "attempts", &number))
+	if (answer_number(message, "attempts", &number))
 		snprintf(tries, sizeof tries, "%lld", (long long)number);
-	if (is_number(message, "message_size", &number))
+	if (answer_number(message, "message_size", &number))
 		columns_bytes((uint64_t)number, size, sizeof size);
 	describe_next(printer, message, next, sizeof next);
 	describe_addresses(message, addresses, sizeof addresses);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "qfwatch/answer.h"
 #include "qfwatch/census.h"
 #include "qfwatch/clock.h"
 #include "qfwatch/columns.h"
@@ -52,15 +53,15 @@ struct table {
 static int print_table(const json_t *all)
 {
 	const json_t *rows = json_object_get(all, "rows"), *row;
-	const char *tier = json_string_value(json_object_get(all, "tier"));
-	json_int_t cut = json_integer_value(json_object_get(all, "cut"));
+	const char *tier = answer_text(all, "tier");
+	uint64_t cut = answer_count(all, "cut");
 	struct columns *table;
 	char text[32];
 	size_t i;
 
 	if (!json_is_array(rows))
 		return -EINVAL;
-	if (tier) {
+	if (*tier) {
 		table = columns_new(1, 1);
 		columns_text(table, "%s", tier);
 		columns_print(table, stdout);
@@ -86,8 +87,7 @@ static int print_table(const json_t *all)
 	columns_print(table, stdout);
 	columns_free(table);
 	if (cut)
-		printf("%s more: --limit 0 shows all\n",
-		       columns_thousands((uint64_t)cut, text, sizeof text));
+		printf("%s more: --limit 0 shows all\n", columns_thousands(cut, text, sizeof text));
 	return 0;
 }
 

@@ -7,6 +7,8 @@
 static const struct command commands[] = {
 	{"run", "watch the tiers and act on the policy's rules", cmd_run},
 	{"check", "tell everything that is wrong with a policy", cmd_check},
+	{"status", "is it working? What stands in the tiers, and what is wrong", cmd_status},
+	{"top", "the same, live in the terminal", cmd_top},
 	{"list", "list messages: all, or those that filters choose", cmd_list},
 	{"shape", "count messages by domain and age", cmd_shape},
 	{"explain", "tell why a message is where it is, and what comes next", cmd_explain},

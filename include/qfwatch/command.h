@@ -24,6 +24,8 @@ int cmd_check(int argc, char **argv);
 int cmd_move(int argc, char **argv);
 int cmd_events(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
+int cmd_status(int argc, char **argv);
+int cmd_top(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_shape(int argc, char **argv);
 int cmd_plan(int argc, char **argv);

@@ -1,0 +1,678 @@
+/* cmd_top.c - qfwatch top: the running daemon, live: asks it every other second, and has it send
+ * its events; draws (top_page.c) on the terminal, or prints (--batch).
+ *
+ * When the daemon does not answer, what was heard last stays on the screen and says so, and it is
+ * asked again: a restart is survived.
+ */
+#include "qfwatch/command.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <jansson.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "qfwatch/client.h"
+#include "qfwatch/clock.h"
+#include "qfwatch/feed.h"
+#include "qfwatch/filter.h"
+#include "qfwatch/query.h"
+#include "qfwatch/xalloc.h"
+#include "top_parts.h"
+
+static const char usage[] =
+	"usage: qfwatch top [-c FILE] [-d SECONDS] [--batch [-n N]] [--json]\n"
+	"\n"
+	"Shows the running daemon live: tiers with their rates, what the rules do, the busiest "
+	"domains, the\n"
+	"last events. Press h for the keys, q to quit.\n"
+	"\n"
+	"  -d, --delay SECONDS  how often to ask (0.2 to 3600, default 2)\n"
+	"  -b, --batch          print instead of drawing\n"
+	"  -n, --number N       with --batch: so many times (default 1; 0: until interrupted)\n"
+	"      --json           with --batch, which it implies: an object a line, with the "
+	"daemon's answers\n"
+	"  -c, --config FILE    the policy (default " COMMAND_DEFAULT_POLICY ")\n"
+	"  -h, --help           this text\n"
+	"\n"
+	"Exit code 0: done; 3: no daemon answers, and why.\n";
+
+/* Milliseconds that a batch waits for the events after all else has come. */
+enum { EVENTS_WAIT = 500 };
+
+/* Seconds between two tries to have the events sent again. */
+enum { AGAIN = 1 };
+
+enum asked { ASK_STATUS, ASK_TIERS, ASK_SHAPE, ASKED };
+
+struct viewer;
+
+/* One kind of answer, asked for again and again. */
+struct ask {
+	struct viewer *viewer;
+	enum asked what;
+	struct client_request *request; /* NULL: none is under way */
+	char *body;
+	size_t length, room;
+	unsigned answers;
+};
+
+struct viewer {
+	struct query query; /* the policy; pairs of the filter */
+	struct client *client;
+	struct top top;
+	struct ask asks[ASKED];
+	struct client_request *stream; /* of events */
+	struct feed feed;
+	bool event_heard;
+	int64_t stream_at; /* not to be tried again before, microseconds */
+	int64_t ask_at;
+	int signals;
+	bool batch, json;
+	unsigned long number;
+	struct client_trouble trouble; /* the first, for a batch */
+	char *words;		       /* of the filter in force: its pairs point there */
+	bool quit;
+	int code;
+	struct top_page page;
+};
+
+/* ---- answers ---- */
+
+static bool gather(void *context, const char *bytes, size_t length)
+{
+	struct ask *ask = context;
+
+	if (length > CLIENT_FETCH - ask->length)
+		return false;
+	if (ask->room - ask->length < length) {
+		ask->room = 2 * ask->room + length;
+		ask->body = xreallocarray(ask->body, ask->room, 1);
+	}
+	memcpy(ask->body + ask->length, bytes, length);
+	ask->length += length;
+	return true;
+}
+
+static void fail(struct viewer *viewer, const struct client_trouble *trouble)
+{
+	if (!viewer->trouble.failure)
+		viewer->trouble = *trouble;
+	snprintf(viewer->top.failure, sizeof viewer->top.failure, "%s: %s", trouble->reason,
+		 trouble->remedy);
+}
+
+static void done(void *context, const struct client_trouble *trouble)
+{
+	static void (*const take[ASKED])(struct top *, json_t *, int64_t) = {
+		top_take_status, top_take_tiers, top_take_shape};
+	struct ask *ask = context;
+	struct viewer *viewer = ask->viewer;
+	struct client_trouble strange = {
+		.failure = CLIENT_STRANGE,
+		.reason = "what answers is not what qfwatch says",
+		.remedy = "is it another version?",
+	};
+	json_t *object = NULL;
+
+	ask->request = NULL;
+	ask->answers++;
+	if (trouble->failure == CLIENT_NO_FAILURE) {
+		object = json_loadb(ask->body, ask->length, JSON_ALLOW_NUL, NULL);
+		if (!json_is_object(object)) {
+			json_decref(object);
+			object = NULL;
+			trouble = &strange;
+		}
+	}
+	if (object) {
+		take[ask->what](&viewer->top, object, clock_now());
+	} else if (trouble->failure == CLIENT_REFUSED && ask->what == ASK_SHAPE) {
+		/* A filter that the daemon does not take is no reason to call it dead. */
+		snprintf(viewer->top.note, sizeof viewer->top.note, "%s: %s", trouble->reason,
+			 trouble->remedy);
+		viewer->trouble = *trouble;
+	} else {
+		fail(viewer, trouble);
+	}
+}
+
+/* The shape, as it is wanted now. */
+static char *shape_target(const struct viewer *viewer)
+{
+	const struct query *query = &viewer->query;
+	char *target = xstrdup("/api/v1/shape?limit=200");
+
+	if (viewer->top.by == SHAPE_SENDER)
+		target = client_query(target, "by", "sender");
+	if (viewer->top.tier >= 0)
+		target = client_query(target, "tier", viewer->top.tier_name);
+	for (size_t i = 0; i < query->n_pairs; i++)
+		target = client_query(target, query->pairs[i].key, query->pairs[i].value);
+	return target;
+}
+
+static void ask_one(struct viewer *viewer, enum asked what)
+{
+	static const char *const targets[] = {"/api/v1/status", "/api/v1/tiers"};
+	struct ask *ask = &viewer->asks[what];
+	char *target;
+
+	if (ask->request)
+		return;
+	target = what == ASK_SHAPE ? shape_target(viewer) : xstrdup(targets[what]);
+	ask->viewer = viewer;
+	ask->what = what;
+	ask->length = 0;
+	ask->request = client_begin(viewer->client, target, gather, done, ask);
+	free(target);
+}
+
+/* At once, also if an older question is still under way. */
+static void ask_shape_anew(struct viewer *viewer)
+{
+	struct ask *ask = &viewer->asks[ASK_SHAPE];
+
+	if (ask->request)
+		client_cancel(ask->request);
+	ask->request = NULL;
+	ask_one(viewer, ASK_SHAPE);
+}
+
+/* ---- events ---- */
+
+static bool take_event_line(void *context, char *line, size_t length)
+{
+	struct viewer *viewer = context;
+
+	if (strncmp(line, "data: {", 7) != 0)
+		return true;
+	viewer->event_heard = true;
+	if (strncmp(line, "data: {\"dropped\":", 17) == 0)
+		top_say(&viewer->top, TOP_WARNING, clock_now(),
+			"events came faster than they could be sent here: %.*s are not shown",
+			(int)strcspn(line + 17, "}"), line + 17);
+	else
+		top_take_event(&viewer->top, line + 6, length - 6);
+	return true;
+}
+
+static bool take_stream(void *context, const char *bytes, size_t length)
+{
+	struct viewer *viewer = context;
+
+	return feed_put(&viewer->feed, bytes, length);
+}
+
+static void stream_ended(void *context, const struct client_trouble *trouble)
+{
+	struct viewer *viewer = context;
+
+	/* The questions tell that the daemon is not there; here only what they do not meet. */
+	if (trouble->failure == CLIENT_REFUSED && !viewer->top.note[0])
+		snprintf(viewer->top.note, sizeof viewer->top.note, "No events: %s",
+			 trouble->reason);
+	viewer->stream = NULL;
+	feed_free(&viewer->feed);
+	viewer->stream_at = clock_now() + AGAIN * CLOCK_SECOND;
+}
+
+static void begin_stream(struct viewer *viewer)
+{
+	char *target = xstrdup("/api/v1/events?recent=50");
+
+	if (viewer->top.tier >= 0)
+		target = client_query(target, "tier", viewer->top.tier_name);
+	viewer->feed = (struct feed){.take = take_event_line, .context = viewer};
+	viewer->stream = client_begin(viewer->client, target, take_stream, stream_ended, viewer);
+	free(target);
+}
+
+static void stream_anew(struct viewer *viewer)
+{
+	if (viewer->stream)
+		client_cancel(viewer->stream);
+	feed_free(&viewer->feed);
+	viewer->top.n_events = viewer->top.next_event = 0;
+	begin_stream(viewer);
+}
+
+/* ---- filters ---- */
+
+/* Reads "key=value key=value". The pairs point into `words`. False: top.note says what is wrong. */
+static bool read_filter(struct viewer *viewer, char *words, struct query *ret)
+{
+	struct top *top = &viewer->top;
+	struct filter *filter = filter_new();
+	struct filter_error error = {"out of memory", ""};
+	char *word, *rest = words;
+	bool good = filter != NULL;
+
+	while (good && (word = strsep(&rest, " "))) {
+		char *value = strchr(word, '=');
+		int r;
+
+		if (!*word)
+			continue;
+		if (value)
+			*value++ = 0;
+		r = filter_add(filter, viewer->query.policy, word, value ? value : "", &error);
+		if (r == -ENOENT)
+			filter_unknown_key(word, NULL, &error);
+		good = r == 0;
+		if (good)
+			query_option(ret, QUERY_FILTER, word, value);
+	}
+	filter_free(filter);
+	if (!good)
+		snprintf(top->note, sizeof top->note, "%s: %s", error.reason, error.remedy);
+	return good;
+}
+
+/* What was typed takes effect; if something is wrong with it, the one before stays. */
+static void use_filter(struct viewer *viewer)
+{
+	struct top *top = &viewer->top;
+	struct query read = {.command = "top"};
+	char *words = xstrdup(top->typed);
+
+	top->typing = false;
+	if (!read_filter(viewer, words, &read)) {
+		free(words);
+		free(read.pairs);
+		return;
+	}
+	free(viewer->words);
+	free(viewer->query.pairs);
+	viewer->words = words;
+	viewer->query.pairs = read.pairs;
+	viewer->query.n_pairs = read.n_pairs;
+	memcpy(top->filter, top->typed, sizeof top->filter);
+	ask_shape_anew(viewer);
+}
+
+/* ---- keys ---- */
+
+static void choose_tier(struct viewer *viewer, int step)
+{
+	struct top *top = &viewer->top;
+	const struct policy *policy = viewer->query.policy;
+	int n = (int)policy->n_tiers;
+
+	/* -1 is all of them. */
+	top->tier = (top->tier + 1 + step + n + 1) % (n + 1) - 1;
+	top->tier_name = top->tier < 0 ? NULL : policy->tiers[top->tier].name;
+	ask_shape_anew(viewer);
+	stream_anew(viewer);
+}
+
+static void change_interval(struct top *top, double factor)
+{
+	top->interval *= factor;
+	if (top->interval < 0.25)
+		top->interval = 0.25;
+	if (top->interval > 60)
+		top->interval = 60;
+	snprintf(top->note, sizeof top->note, "Asking every %.3g s.", top->interval);
+}
+
+static void type(struct viewer *viewer, int key)
+{
+	struct top *top = &viewer->top;
+	size_t length = strlen(top->typed);
+
+	if (key == TOP_KEY_ENTER) {
+		use_filter(viewer);
+	} else if (key == TOP_KEY_ESCAPE) {
+		top->typing = false;
+	} else if (key == TOP_KEY_ERASE) {
+		if (length)
+			top->typed[length - 1] = 0;
+	} else if (key == TOP_KEY_KILL) {
+		top->typed[0] = 0;
+	} else if (key < 127 && length + 1 < sizeof top->typed) {
+		top->typed[length] = (char)key;
+		top->typed[length + 1] = 0;
+	}
+}
+
+static void press(struct viewer *viewer, int key)
+{
+	struct top *top = &viewer->top;
+
+	if (top->typing) {
+		type(viewer, key);
+		return;
+	}
+	top->note[0] = 0;
+	switch (key) {
+	case 'q':
+	case 'Q':
+		viewer->quit = true;
+		break;
+	case 'h':
+	case '?':
+		top->help = !top->help;
+		break;
+	case TOP_KEY_ESCAPE:
+		top->help = false;
+		break;
+	case 't':
+		choose_tier(viewer, 1);
+		break;
+	case 'T':
+		choose_tier(viewer, -1);
+		break;
+	case 'b':
+		top->by = top->by == SHAPE_SENDER ? SHAPE_RECIPIENT : SHAPE_SENDER;
+		ask_shape_anew(viewer);
+		break;
+	case 's':
+		top->sort = (top->sort + 1) % TOP_SORTS;
+		break;
+	case 'f':
+	case '/':
+		top->typing = true;
+		memcpy(top->typed, top->filter, sizeof top->typed);
+		break;
+	case 'e':
+		top->only_trouble = !top->only_trouble;
+		break;
+	case '+':
+		change_interval(top, 0.5);
+		viewer->ask_at = 0;
+		break;
+	case '-':
+		change_interval(top, 2);
+		break;
+	case ' ':
+		top->paused = !top->paused;
+		viewer->ask_at = 0;
+		break;
+	case TOP_KEY_REDRAW:
+		top_screen_redraw();
+		break;
+	}
+}
+
+/* ---- live ---- */
+
+static void ask_all(struct viewer *viewer)
+{
+	for (enum asked what = 0; what < ASKED; what++)
+		ask_one(viewer, what);
+}
+
+static void take_signals(struct viewer *viewer)
+{
+	struct signalfd_siginfo info;
+
+	while (read(viewer->signals, &info, sizeof info) == sizeof info)
+		if (info.ssi_signo == SIGWINCH)
+			top_screen_resized();
+		else
+			viewer->quit = true;
+}
+
+static void draw(struct viewer *viewer)
+{
+	size_t width, height;
+
+	top_screen_size(&width, &height);
+	top_draw(&viewer->top, width, height, clock_now(), &viewer->page);
+	top_screen_show(&viewer->page);
+}
+
+static void live(struct viewer *viewer)
+{
+	struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN},
+			       {.fd = viewer->signals, .events = POLLIN}};
+	int key;
+
+	while (!viewer->quit) {
+		int64_t now = clock_now();
+
+		/* The clock in the corner goes on, so it is drawn once a second at least; and a
+		 * clock that was set back delays nothing for longer than a step. */
+		if (!viewer->top.paused &&
+		    (now >= viewer->ask_at || viewer->ask_at > now + 61 * CLOCK_SECOND)) {
+			ask_all(viewer);
+			viewer->ask_at = now + (int64_t)(viewer->top.interval * CLOCK_SECOND);
+		}
+		if (!viewer->stream && (now >= viewer->stream_at ||
+					viewer->stream_at > now + 2 * AGAIN * CLOCK_SECOND))
+			begin_stream(viewer);
+		draw(viewer);
+		client_work(viewer->client, fds, 2, viewer->top.interval < 1 ? 200 : 500);
+		take_signals(viewer);
+		while (!viewer->quit && (key = top_screen_key()) >= 0)
+			press(viewer, key);
+		/* The terminal is gone. */
+		if (fds[0].revents && read(STDIN_FILENO, NULL, 0) < 0)
+			viewer->quit = true;
+	}
+}
+
+/* ---- batch ---- */
+
+static void print_page(struct viewer *viewer)
+{
+	top_draw(&viewer->top, 100, 0, clock_now(), &viewer->page);
+	for (size_t i = 0; i < viewer->page.n_lines; i++) {
+		char *text = viewer->page.lines[i].text;
+		size_t length = strlen(text);
+
+		while (length && text[length - 1] == ' ')
+			text[--length] = 0;
+		puts(text);
+	}
+}
+
+static void print_object(struct viewer *viewer)
+{
+	const struct top *top = &viewer->top;
+	json_t *all = json_pack("{s:O?, s:O?, s:O?}", "status", top->status, "tiers", top->tiers,
+				"shape", top->shape);
+	char *text = json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(6));
+
+	if (text)
+		puts(text);
+	free(text);
+	json_decref(all);
+}
+
+static bool all_answered(const struct viewer *viewer, unsigned round)
+{
+	for (enum asked what = 0; what < ASKED; what++)
+		if (viewer->asks[what].answers < round)
+			return false;
+	return true;
+}
+
+/* Goes on with the requests for a moment at most. */
+static void work(struct viewer *viewer, int milliseconds)
+{
+	struct pollfd signals = {.fd = viewer->signals, .events = POLLIN};
+	struct signalfd_siginfo info;
+
+	client_work(viewer->client, &signals, 1, milliseconds);
+	if (read(viewer->signals, &info, sizeof info) == sizeof info)
+		viewer->quit = info.ssi_signo != SIGWINCH;
+}
+
+/* Until the events that the daemon remembers have begun to come, if there are any. */
+static void wait_for_events(struct viewer *viewer)
+{
+	int64_t limit = clock_now() + EVENTS_WAIT * 1000;
+
+	while (!viewer->quit && !viewer->event_heard && viewer->stream && clock_now() < limit)
+		work(viewer, 20);
+}
+
+static void batch(struct viewer *viewer)
+{
+	unsigned round = 0;
+
+	if (!viewer->json)
+		begin_stream(viewer);
+	do {
+		int64_t next = clock_now() + (int64_t)(viewer->top.interval * CLOCK_SECOND);
+
+		ask_all(viewer);
+		for (round++; !viewer->quit && !all_answered(viewer, round);)
+			work(viewer, 100);
+		if (!viewer->json)
+			wait_for_events(viewer);
+		if (viewer->quit)
+			break;
+		if (viewer->trouble.failure) {
+			query_complain("top", viewer->trouble.reason, viewer->trouble.remedy);
+			viewer->code = EXIT_REFUSED;
+			break;
+		}
+		if (viewer->json) {
+			print_object(viewer);
+		} else {
+			if (round > 1)
+				putchar('\n');
+			print_page(viewer);
+		}
+		if (fflush(stdout) != 0)
+			break;
+		if (viewer->number && round >= viewer->number)
+			break;
+		while (!viewer->quit && clock_now() < next)
+			work(viewer, 50);
+	} while (!viewer->quit);
+}
+
+/* ---- */
+
+static int open_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGWINCH);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int run(struct viewer *viewer)
+{
+	struct client_trouble trouble;
+	char error[300];
+	int code = query_load(&viewer->query);
+
+	if (code != EXIT_DONE)
+		return code;
+	if (client_new(&viewer->query.policy->listen, viewer->query.policy_path, &viewer->client,
+		       &trouble) < 0) {
+		query_complain("top", trouble.reason, trouble.remedy);
+		return EXIT_REFUSED;
+	}
+	viewer->signals = open_signals();
+	if (viewer->batch) {
+		batch(viewer);
+	} else if (top_screen_open(error, sizeof error) < 0) {
+		query_complain("top", error, "");
+		viewer->code = EXIT_USAGE;
+	} else {
+		live(viewer);
+		top_screen_close();
+	}
+	close(viewer->signals);
+	client_free(viewer->client);
+	feed_free(&viewer->feed);
+	for (enum asked what = 0; what < ASKED; what++)
+		free(viewer->asks[what].body);
+	top_page_free(&viewer->page);
+	return viewer->code;
+}
+
+static int wrong(const char *what, const char *why)
+{
+	query_complain("top", what, why);
+	return EXIT_USAGE;
+}
+
+/* Returns EXIT_DONE to go on, -1 when all is done, or an exit code. */
+static int read_options(struct viewer *viewer, int argc, char **argv)
+{
+	static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+						{"delay", required_argument, NULL, 'd'},
+						{"batch", no_argument, NULL, 'b'},
+						{"number", required_argument, NULL, 'n'},
+						{"json", no_argument, NULL, QUERY_JSON},
+						{"help", no_argument, NULL, 'h'},
+						{0}};
+	bool number = false;
+	char *end;
+	int c;
+
+	viewer->number = 1;
+	while ((c = getopt_long(argc, argv, "c:d:bn:h", options, NULL)) != -1)
+		switch (c) {
+		case 'c':
+			viewer->query.policy_path = optarg;
+			break;
+		case 'd':
+			viewer->top.interval = strtod(optarg, &end);
+			if (*end || !(viewer->top.interval >= 0.2 && viewer->top.interval <= 3600))
+				return wrong("--delay: seconds are needed", "0.2 to 3600");
+			break;
+		case 'b':
+			viewer->batch = true;
+			break;
+		case 'n':
+			errno = 0;
+			viewer->number = strtoul(optarg, &end, 10);
+			number = true;
+			if (errno || *end || *optarg < '0' || *optarg > '9')
+				return wrong("--number: a number is needed",
+					     "0: until interrupted");
+			break;
+		case QUERY_JSON:
+			viewer->json = viewer->batch = true;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return -1;
+		default:
+			fputs(usage, stderr);
+			return EXIT_USAGE;
+		}
+	if (optind < argc)
+		return wrong("unexpected argument", argv[optind]);
+	if (number && !viewer->batch)
+		return wrong("--number", "is for --batch");
+	return EXIT_DONE;
+}
+
+int cmd_top(int argc, char **argv)
+{
+	struct viewer *viewer = xcalloc(1, sizeof *viewer);
+	int code;
+
+	top_begin(&viewer->top);
+	viewer->query.command = "top";
+	code = read_options(viewer, argc, argv);
+	if (code == EXIT_DONE)
+		code = run(viewer);
+	else if (code < 0)
+		code = EXIT_DONE;
+	top_free(&viewer->top);
+	query_free(&viewer->query);
+	free(viewer->words);
+	free(viewer);
+	return code;
+}
