@@ -356,6 +356,7 @@ void http_commit(struct http *http, int64_t now)
 	int r = 0;
 
 	http->loaded = now;
+	http->n_policies++;
 	free(http->rejected);
 	http->rejected = NULL;
 	/* Who was let in by another door, or by another token, has to ask again. */
@@ -394,6 +395,7 @@ void http_free(struct http *http)
 	if (!http)
 		return;
 	stop_daemon(http);
+	http_stop_tasks(http);
 	listener_close(&http->listener);
 	listener_close(&http->next.listener);
 	free_config(&http->config);
@@ -416,6 +418,10 @@ const struct http_route http_routes[] = {
 	{"/healthz", false, http_health},
 	{"/api/v1/status", false, http_status},
 	{"/metrics", false, http_metrics},
+	{"/api/v1/tiers", false, http_tiers},
+	{"/api/v1/messages", false, http_messages},
+	{"/api/v1/messages/", false, http_message},
+	{"/api/v1/shape", false, http_shape},
 	{0},
 };
 
@@ -456,6 +462,7 @@ bool http_turn(struct http *http, int64_t now)
 	if (now >= http->rest_until)
 		watch_listener(http);
 	if (http->woken || now >= http->deadline) {
+		http_take_tasks(http);
 		more = accept_some(http);
 		run_daemon(http);
 	}

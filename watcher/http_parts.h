@@ -5,6 +5,11 @@
  *   http_status.c    /healthz, /api/v1/status
  *   http_metrics.c   /metrics
  *   http_page.c      the page: files that are built in
+ *   http_walk.c      going through all messages with a filter
+ *   http_task.c      what a worker does while a request waits; running this program
+ *   http_messages.c  /api/v1/messages, /api/v1/messages/ID
+ *   http_shape.c     /api/v1/shape
+ *   http_tiers.c     /api/v1/tiers
  *
  * A route's function gets a request and does one of these:
  *
@@ -19,6 +24,7 @@
 #define QFWATCH_HTTP_PARTS_H
 
 #include <microhttpd.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,7 +35,10 @@
 #include "qfwatch/events.h"
 #include "qfwatch/http.h"
 #include "qfwatch/json_text.h"
+#include "qfwatch/filter.h"
+#include "qfwatch/labels.h"
 #include "qfwatch/listener.h"
+#include "qfwatch/worker.h"
 
 /* Connections at once. One more, and the one that has been idle longest goes, if any is idle; else
  * the new one is told to come again. */
@@ -90,6 +99,7 @@ struct http_request {
 	size_t sent;	    /* of a stream: bytes of body that were taken */
 	bool stream, begun; /* begun: the response is queued */
 	bool done;	    /* nothing more will be added to body */
+	bool broken;	    /* the stream ends here, and is not whole */
 
 	/* Work. `end` frees job, and may be NULL. */
 	enum http_progress (*step)(struct http_request *request, int64_t until);
@@ -114,6 +124,10 @@ struct http {
 	bool resumed;  /* libmicrohttpd has been told to go on with somebody */
 	int64_t deadline;
 	int64_t rest_until; /* nobody is accepted: there are no descriptors left; INT64_MAX: no */
+
+	struct worker *worker; /* see http_task.c; NULL: none yet */
+	size_t n_tasks;	       /* that it has */
+	unsigned n_policies;   /* that were taken: who began under another one cannot go on */
 
 	struct http_connection *connections; /* oldest first */
 	size_t n_connections;
@@ -162,6 +176,10 @@ void http_work(struct http_request *request,
 /* With http_work: the answer begins now, with status 200. */
 void http_stream(struct http_request *request, const char *type);
 
+/* It cannot go on, because the policy is another one: a stream is broken off, so that the client
+ * notices; else it is an error. */
+void http_break(struct http_request *request);
+
 /* What a step of HTTP_WAIT waited for has come. */
 void http_go_on(struct http_request *request);
 
@@ -176,6 +194,84 @@ const char *http_query(struct http_request *request, const char *key);
  * twice, or one with a NUL in it. Returns false then: the error is the answer. */
 bool http_query_is_known(struct http_request *request, const char *const *known);
 
+/* Calls `each` for every parameter until it returns false. Returns false when a parameter has no
+ * value, or a NUL in it: the error is the answer. */
+bool http_query_each(struct http_request *request,
+		     bool (*each)(void *context, const char *key, const char *value),
+		     void *context);
+
+/* ---- http_walk.c ---- */
+
+/* A parameter that is a whole number, 1 to `most`; left alone where it is not given. Returns false
+ * for anything else: the error is the answer. */
+bool http_query_number(struct http_request *request, const char *key, uint64_t most,
+		       uint64_t *number);
+
+/* All but the first few are the walk's own. */
+struct http_walk {
+	msgref at;   /* where it is: may be set before the first step, to go on after that one */
+	int64_t now; /* seconds: when it began */
+	bool read;   /* a file has been read: it is time for a look at the clock */
+	struct filter *filter;
+	bool empty;   /* it wants all */
+	bool domains; /* it asks for domains */
+	bool has_text;
+	struct policy_text text;
+	struct engine_view_reader *reader;
+};
+
+enum http_found {
+	HTTP_FOUND, /* one that is wanted */
+	HTTP_END,
+	HTTP_LATER, /* no time left: call again */
+};
+
+/* Reads a filter from the query, besides which `own` keys (ends with NULL) are known, each once.
+ * Returns false when something is wrong with it: the error is the answer. End with http_walk_end in
+ * every case. */
+bool http_walk_begin(struct http_walk *walk, struct http_request *request, const char *const *own);
+void http_walk_end(struct http_walk *walk);
+
+enum http_found http_walk_next(struct http_walk *walk, const struct engine *engine, int64_t until,
+			       struct engine_view_message *ret);
+
+/* The text of the message that was found, or NULL; valid until the next step. */
+const struct policy_text *http_walk_text(struct http_walk *walk, const struct engine *engine);
+
+/* ---- http_task.c ---- */
+
+/* To be the first member of a job that a worker runs. */
+struct http_task {
+	struct worker_job job;
+	struct http_request *request;	     /* NULL: it has gone */
+	bool away;			     /* with the worker */
+	atomic_bool cancel;		     /* nobody asks any more */
+	void (*run)(struct http_task *task); /* in the worker's thread */
+	void (*free)(struct http_task *task);
+};
+
+/* Hands the request's job, which is that task, to a worker; the step then returns HTTP_WAIT, and is
+ * called again when it is done. Returns false when there is no worker. */
+bool http_submit(struct http_request *request, struct http_task *task);
+
+/* The `end` of such a request. */
+void http_end_task(struct http_request *request);
+
+void http_take_tasks(struct http *http);
+void http_stop_tasks(struct http *http);
+
+/* What a program wrote to its standard output. */
+struct http_output {
+	const char *bytes;
+	size_t length;
+	int code;     /* its exit code; -1: it did not exit */
+	int64_t took; /* nanoseconds */
+};
+
+/* Runs this program with those arguments (ends with NULL), and answers with what it says. */
+void http_run(struct http_request *request, const char *const *arguments,
+	      void (*answer)(struct http_request *request, const struct http_output *output));
+
 /* ---- routes ---- */
 
 extern const struct http_route http_routes[]; /* ends with a path of NULL */
@@ -184,6 +280,10 @@ void http_status(struct http_request *request, const char *rest);
 void http_health(struct http_request *request, const char *rest);
 void http_metrics(struct http_request *request, const char *rest);
 void http_page(struct http_request *request, const char *rest);
+void http_messages(struct http_request *request, const char *rest);
+void http_message(struct http_request *request, const char *rest);
+void http_shape(struct http_request *request, const char *rest);
+void http_tiers(struct http_request *request, const char *rest);
 
 /* "new":0,"idle":12,...: messages by state. */
 void http_put_states(struct json_text *body, const uint64_t *states);

@@ -164,6 +164,13 @@ void http_stream(struct http_request *request, const char *type)
 	request->type = type;
 }
 
+void http_break(struct http_request *request)
+{
+	request->broken = request->begun;
+	http_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "ask again",
+		   "the policy was replaced meanwhile");
+}
+
 void http_go_on(struct http_request *request)
 {
 	if (request->phase == HTTP_WAITING)
@@ -214,7 +221,8 @@ static ssize_t read_stream(void *context, uint64_t position, char *to, size_t mo
 		return (ssize_t)n;
 	}
 	if (request->done)
-		return MHD_CONTENT_READER_END_OF_STREAM;
+		return request->broken ? MHD_CONTENT_READER_END_WITH_ERROR
+				       : MHD_CONTENT_READER_END_OF_STREAM;
 	request->body.length = request->sent = 0;
 	suspend(request);
 	enlist(request);
@@ -300,6 +308,39 @@ const char *http_query(struct http_request *request, const char *key)
 	return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, key);
 }
 
+struct each {
+	struct http_request *request;
+	bool (*call)(void *context, const char *key, const char *value);
+	void *context;
+	bool wrong;
+};
+
+static enum MHD_Result each_parameter(void *context, enum MHD_ValueKind kind, const char *key,
+				      size_t key_length, const char *value, size_t length)
+{
+	struct each *each = context;
+
+	(void)kind;
+	if (strlen(key) != key_length || !value || strlen(value) != length) {
+		http_error(each->request, MHD_HTTP_BAD_REQUEST, "write KEY=VALUE",
+			   "parameter \"%.100s\" %s", key,
+			   value ? "holds a NUL byte" : "has no value");
+		each->wrong = true;
+		return MHD_NO;
+	}
+	return each->call(each->context, key, value) ? MHD_YES : MHD_NO;
+}
+
+bool http_query_each(struct http_request *request,
+		     bool (*call)(void *context, const char *key, const char *value), void *context)
+{
+	struct each each = {.request = request, .call = call, .context = context};
+
+	MHD_get_connection_values_n(request->connection, MHD_GET_ARGUMENT_KIND, each_parameter,
+				    &each);
+	return !each.wrong;
+}
+
 struct query_check {
 	struct http_request *request;
 	const char *const *known;
@@ -307,48 +348,39 @@ struct query_check {
 	bool wrong;
 };
 
-static enum MHD_Result check_parameter(void *context, enum MHD_ValueKind kind, const char *key,
-				       size_t key_length, const char *value, size_t length)
+static bool check_parameter(void *context, const char *key, const char *value)
 {
 	struct query_check *check = context;
 	char list[256] = "";
 	size_t i;
 
-	(void)kind;
+	(void)value;
 	for (i = 0; check->known[i]; i++)
 		if (strcmp(check->known[i], key) == 0)
 			break;
-	if (!check->known[i]) {
-		for (i = 0; check->known[i]; i++)
-			snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s",
-				 i ? ", " : "known are: ", check->known[i]);
-		http_error(check->request, MHD_HTTP_BAD_REQUEST,
-			   *list ? list : "this takes no parameters", "unknown parameter \"%.*s\"",
-			   (int)(key_length < 100 ? key_length : 100), key);
-	} else if (check->seen >> i & 1) {
+	check->wrong = !check->known[i] || check->seen >> i & 1;
+	if (!check->wrong) {
+		check->seen |= UINT64_C(1) << i;
+		return true;
+	}
+	if (check->known[i]) {
 		http_error(check->request, MHD_HTTP_BAD_REQUEST, "give it once",
 			   "parameter \"%s\" twice", key);
-	} else if (!value) {
-		http_error(check->request, MHD_HTTP_BAD_REQUEST, "write KEY=VALUE",
-			   "parameter \"%s\" without a value", key);
-	} else if (strlen(value) != length) {
-		http_error(check->request, MHD_HTTP_BAD_REQUEST, "leave it out",
-			   "a NUL byte in parameter \"%s\"", key);
-	} else {
-		check->seen |= UINT64_C(1) << i;
-		return MHD_YES;
+		return false;
 	}
-	check->wrong = true;
-	return MHD_NO;
+	for (i = 0; check->known[i]; i++)
+		snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s",
+			 i ? ", " : "known are: ", check->known[i]);
+	http_error(check->request, MHD_HTTP_BAD_REQUEST, *list ? list : "this takes no parameters",
+		   "unknown parameter \"%.100s\"", key);
+	return false;
 }
 
 bool http_query_is_known(struct http_request *request, const char *const *known)
 {
 	struct query_check check = {.request = request, .known = known};
 
-	MHD_get_connection_values_n(request->connection, MHD_GET_ARGUMENT_KIND, check_parameter,
-				    &check);
-	return !check.wrong;
+	return http_query_each(request, check_parameter, &check) && !check.wrong;
 }
 
 /* ---- from the head to the answer ---- */
