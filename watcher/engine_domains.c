@@ -241,6 +241,7 @@ static void report(struct engine *engine, const struct policy_window *window, co
 		   size_t length, uint64_t count)
 {
 	bool deferred = window->kind == POLICY_DEFERRED;
+	bool secret = engine_shows(engine) == POLICY_SHOW_NOTHING;
 	char domain[DOMAINS_MAX_NAME + 1], within[UNITS_DURATION_TEXT], text[512];
 	struct event event = {
 		.action = deferred ? EVENT_DOMAIN_DEFERRED : EVENT_DOMAIN_RECOVERED,
@@ -254,7 +255,7 @@ static void report(struct engine *engine, const struct policy_window *window, co
 	snprintf(text, sizeof text,
 		 deferred ? "%s: %llu attempts failed within %s"
 			  : "%s takes mail again: %llu delivered within %s",
-		 domain, (unsigned long long)count,
+		 secret ? "a domain" : domain, (unsigned long long)count,
 		 units_format_duration(window->within, within, sizeof within));
 	events_emit(engine->events, &event);
 }

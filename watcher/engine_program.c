@@ -351,10 +351,28 @@ static void tell_returned(struct engine *engine, const struct program_job *job,
 		engine_follow_up(engine, rule, message);
 }
 
+/* Why the message is still there. What sendmail says names addresses: it is told where they may be
+ * shown; its own log has it anyway. */
+static void describe_failure(const struct engine *engine, const struct program_job *job,
+			     const struct qdir *dir, char *buffer, size_t size)
+{
+	struct program_result result = job->result;
+
+	if (engine_shows(engine) != POLICY_SHOW_ALL)
+		result.output[0] = '\0';
+	if (!program_succeeded(&result))
+		program_describe(&result, buffer, size);
+	else
+		snprintf(buffer, size, "%s%s%s",
+			 dir->qf < 0 ? "its tier was lost meanwhile"
+				     : "sendmail ended, and the message is still there",
+			 result.output[0] ? ": " : "", result.output);
+}
+
 /* The result is what the spool says: a message that is gone was returned. */
 static void finish_bounce(struct engine *engine, const struct program_job *job)
 {
-	char outcome[PROGRAM_OUTPUT + 200];
+	char failure[PROGRAM_OUTPUT + 200];
 	const struct qdir *dir;
 	struct message *message;
 
@@ -362,7 +380,6 @@ static void finish_bounce(struct engine *engine, const struct program_job *job)
 		return;
 	message = table_get(engine->table, job->ref);
 	dir = engine_directory(engine, message);
-	program_describe(&job->result, outcome, sizeof outcome);
 	/* Another directory in its place says nothing of what stood in the old one. */
 	if (dir->qf >= 0 && dir->device == job->device && dir->inode == job->inode &&
 	    !stands_as(dir, "qf", message)) {
@@ -383,12 +400,8 @@ static void finish_bounce(struct engine *engine, const struct program_job *job)
 				 MESSAGE_IDLE); /* a stop: the next start does it */
 		return;
 	}
-	if (program_succeeded(&job->result))
-		snprintf(outcome, sizeof outcome, "%s%s%s",
-			 dir->qf < 0 ? "its tier was lost meanwhile"
-				     : "sendmail ended, and the message is still there",
-			 job->result.output[0] ? ": " : "", job->result.output);
-	engine_bounce_failed(engine, job->ref, job->report, outcome, job->result.duration);
+	describe_failure(engine, job, dir, failure, sizeof failure);
+	engine_bounce_failed(engine, job->ref, job->report, failure, job->result.duration);
 }
 
 /* ---- all of them ---- */

@@ -181,9 +181,8 @@ void engine_report_bounce(struct engine *engine, const struct message *message,
 	event.duration = duration;
 	event.failure = failure != NULL;
 	if (failure)
-		event.remedy =
-			"see what sendmail says; the policy's key \"sendmail\" tells how it is "
-			"called";
+		event.remedy = "see sendmail's own log; the policy's key \"sendmail\" tells how it "
+			       "is called";
 	snprintf(text, sizeof text, "%s %.*s from %s (%s)%s%s",
 		 engine->dry_run ? "would return"
 		 : failure	 ? "could not return"

@@ -447,6 +447,23 @@ static void put_counts(struct json_line *line, const struct event *event)
 		json_line_raw(line, "}");
 }
 
+/* What has happened to a domain; which one, unless that is secret, too. */
+static void put_domain(struct json_line *line, const struct events *events,
+		       const struct event *event)
+{
+	bool named = !addresses_are_secret(&events->addresses);
+
+	json_line_raw(line, ",\"domain\":{");
+	if (named)
+		put_text(line, "\"name\":", event->domain, CAP_DOMAIN);
+	for (size_t i = 0; i < event->n_counts; i++) {
+		put_text(line, named || i ? "," : "", event->counts[i].name, CAP_COUNT);
+		json_line_raw(line, ":");
+		json_line_uint(line, event->counts[i].value);
+	}
+	json_line_raw(line, "}");
+}
+
 static void put_own(struct json_line *line, const struct events *events, const struct event *event)
 {
 	json_line_raw(line, ",\"qfwatch\":{\"schema\":\"1.0\",\"run\":\"");
@@ -465,15 +482,8 @@ static void put_own(struct json_line *line, const struct events *events, const s
 	} else if (event->rule) {
 		put_text(line, ",\"rule\":", event->rule, CAP_NAME);
 	}
-	if (event->domain) {
-		put_text(line, ",\"domain\":{\"name\":", event->domain, CAP_DOMAIN);
-		for (size_t i = 0; i < event->n_counts; i++) {
-			put_text(line, ",", event->counts[i].name, CAP_COUNT);
-			json_line_raw(line, ":");
-			json_line_uint(line, event->counts[i].value);
-		}
-		json_line_raw(line, "}");
-	}
+	if (event->domain)
+		put_domain(line, events, event);
 	if (event->program)
 		put_text(line, ",\"program\":", event->program, CAP_NAME);
 	if (event->remedy && event->remedy[0])

@@ -76,11 +76,12 @@ struct event {
 	uint64_t size;		    /* bytes of the body */
 	const char *const *domains; /* recipient domains */
 	size_t n_domains;
-	bool domains_cut;    /* the message has more domains than are given */
-	const char *path;    /* file.path: the file or directory that it is about */
-	int error;	     /* errno: error.code ("ENOSPC") and error.message; 0: none */
-	const char *remedy;  /* qfwatch.remedy: what the operator can do */
-	const char *domain;  /* qfwatch.domain: the recipient domain that it is about */
+	bool domains_cut;   /* the message has more domains than are given */
+	const char *path;   /* file.path: the file or directory that it is about */
+	int error;	    /* errno: error.code ("ENOSPC") and error.message; 0: none */
+	const char *remedy; /* qfwatch.remedy: what the operator can do */
+	const char *
+		domain; /* qfwatch.domain: the recipient domain that it is about, with the counts */
 	const char *program; /* qfwatch.program: the one that was run */
 	struct event_count counts[EVENT_MAX_COUNTS];
 	size_t n_counts;
