@@ -55,7 +55,7 @@ struct flood {
 enum watcher { NOBODY, BARE, OURS };
 
 struct outcome {
-	struct bench_series rates;
+	struct series rates;
 	struct samples reactions;
 	uint64_t overflows;
 	uint64_t dropped;
@@ -246,8 +246,8 @@ static void run_flood(struct flood *flood, enum watcher watcher, struct outcome 
 		bare_watch_stop(&bare);
 	}
 	for (int i = 0; i < SLICES; i++)
-		bench_add(&outcome->rates,
-			  (double)flood->told->rewrites[i] * SLICES / (double)flood->seconds);
+		series_add(&outcome->rates,
+			   (double)flood->told->rewrites[i] * SLICES / (double)flood->seconds);
 	remove_due(flood);
 }
 
@@ -255,10 +255,10 @@ static void show_floods(struct flood *flood)
 {
 	struct outcome nobody, bare, ours;
 	char what[80];
-	struct bench_row row = {
+	struct row row = {
 		.key = "flood-rate",
 		.what = what,
-		.unit = BENCH_PER_SECOND,
+		.unit = ROW_PER_SECOND,
 		.reach = ">= 0.90 x",
 		.reach_ratio = 0.9,
 		.at_least = true,
@@ -270,37 +270,35 @@ static void show_floods(struct flood *flood)
 	snprintf(what, sizeof(what), "flood of rewrites for %" PRId64 " s", flood->seconds);
 	row.ours = ours.rates;
 	row.bare = bare.rates;
-	bench_print(&row);
+	row_print(&row);
 
-	row = (struct bench_row){.key = "flood-unwatched",
-				 .what = "  the same with nobody watching",
-				 .unit = BENCH_PER_SECOND};
+	row = (struct row){.key = "flood-unwatched",
+			   .what = "  the same with nobody watching",
+			   .unit = ROW_PER_SECOND};
 	row.ours = nobody.rates;
-	bench_print(&row);
+	row_print(&row);
 
-	row = (struct bench_row){
+	row = (struct row){
 		.key = "flood-overflows",
 		.what = "  overflows of the kernel's queue",
-		.unit = BENCH_COUNT,
+		.unit = ROW_COUNT,
 		.reach = "0",
 	};
-	bench_add(&row.ours, (double)ours.overflows);
-	bench_add(&row.bare, (double)bare.overflows);
-	bench_print(&row);
+	series_add(&row.ours, (double)ours.overflows);
+	series_add(&row.bare, (double)bare.overflows);
+	row_print(&row);
 
-	row = (struct bench_row){.key = "flood-reaction-p50",
-				 .what = "  reaction, median",
-				 .unit = BENCH_NANOSECONDS};
-	bench_add(&row.ours, (double)samples_percentile(&ours.reactions, 50));
-	bench_add(&row.bare, (double)samples_percentile(&bare.reactions, 50));
-	bench_print(&row);
+	row = (struct row){
+		.key = "flood-reaction-p50", .what = "  reaction, median", .unit = ROW_NANOSECONDS};
+	series_add(&row.ours, (double)samples_percentile(&ours.reactions, 50));
+	series_add(&row.bare, (double)samples_percentile(&bare.reactions, 50));
+	row_print(&row);
 
-	row = (struct bench_row){.key = "flood-right",
-				 .what = "  its end -> table right",
-				 .unit = BENCH_NANOSECONDS};
-	bench_add(&row.ours, (double)ours.right);
-	bench_add(&row.bare, (double)bare.right);
-	bench_print(&row);
+	row = (struct row){
+		.key = "flood-right", .what = "  its end -> table right", .unit = ROW_NANOSECONDS};
+	series_add(&row.ours, (double)ours.right);
+	series_add(&row.bare, (double)bare.right);
+	row_print(&row);
 	if (ours.dropped)
 		bench_say("%" PRIu64 " times the daemon dropped events", ours.dropped);
 	samples_free(&nobody.reactions);
@@ -358,10 +356,10 @@ static double force_overflow(struct flood *flood, struct service *service, unsig
 static void show_overflow(struct flood *flood)
 {
 	struct bench *bench = &flood->bench;
-	struct bench_row row = {
+	struct row row = {
 		.key = "overflow",
 		.what = "forced overflow -> right (beside: first scan)",
-		.unit = BENCH_NANOSECONDS,
+		.unit = ROW_NANOSECONDS,
 		.reach = "<= 1.50 x",
 		.reach_ratio = 1.5,
 	};
@@ -370,12 +368,12 @@ static void show_overflow(struct flood *flood)
 
 	write_due(flood, (unsigned)bench->rounds);
 	for (int i = 0; i < bench->rounds; i++)
-		bench_add(&row.bare, (double)bench_run_once(bench, "--once", "--dry-run"));
+		series_add(&row.bare, (double)bench_run_once(bench, "--once", "--dry-run"));
 	bench_start(bench, &service);
 	for (int i = 0; i < bench->rounds; i++)
-		bench_add(&row.ours, force_overflow(flood, &service, (unsigned)i, &events));
+		series_add(&row.ours, force_overflow(flood, &service, (unsigned)i, &events));
 	bench_stop(bench, &service);
-	bench_print(&row);
+	row_print(&row);
 	remove_due(flood);
 }
 

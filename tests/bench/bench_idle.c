@@ -66,9 +66,9 @@ int main(void)
 	struct bench bench;
 	struct service service;
 	int64_t seconds;
-	struct bench_row row = {
+	struct row row = {
 		.key = "idle",
-		.unit = BENCH_COUNT,
+		.unit = ROW_COUNT,
 		.reach = "0",
 		.elsewhere = "qctrl: opens every message, every scan",
 	};
@@ -84,10 +84,10 @@ int main(void)
 	bench_say("counting wake-ups for %" PRId64 " s", seconds);
 	before = count_wakeups(&service);
 	stats_sleep_until(stats_now() + seconds * STATS_S);
-	bench_add(&row.ours, (double)(count_wakeups(&service) - before));
+	series_add(&row.ours, (double)(count_wakeups(&service) - before));
 	bench_stop(&bench, &service);
 	snprintf(what, sizeof(what), "idle for %" PRId64 " s, wake-ups", seconds);
 	row.what = what;
-	bench_print(&row);
+	row_print(&row);
 	return 0;
 }

@@ -33,9 +33,9 @@ static double resident(struct bench *bench)
 int main(void)
 {
 	struct bench bench;
-	struct bench_row row = {
+	struct row row = {
 		.key = "memory",
-		.unit = BENCH_BYTES,
+		.unit = ROW_BYTES,
 		.reach = "<= 96 B",
 		.reach_value = 96,
 	};
@@ -52,11 +52,11 @@ int main(void)
 		strcpy(bench.spool, empty_spool);
 		empty = resident(&bench);
 		strcpy(bench.spool, full_spool);
-		bench_add(&row.ours, (resident(&bench) - empty) / (double)bench.scale);
+		series_add(&row.ours, (resident(&bench) - empty) / (double)bench.scale);
 	}
 	snprintf(what, sizeof(what), "resident memory per message, %s tracked",
 		 stats_thousands(bench.scale, number, sizeof(number)));
 	row.what = what;
-	bench_print(&row);
+	row_print(&row);
 	return 0;
 }

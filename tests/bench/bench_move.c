@@ -129,17 +129,17 @@ int main(void)
 {
 	static struct moving moving;
 	struct bench *bench = &moving.bench;
-	struct bench_row row = {
+	struct row row = {
 		.key = "move",
-		.unit = BENCH_NANOSECONDS,
+		.unit = ROW_NANOSECONDS,
 		.reach = "<= 1.20 x",
 		.reach_ratio = 1.2,
 		.elsewhere = "qtool.pl: see below",
 	};
-	struct bench_row qtool = {
+	struct row qtool = {
 		.key = "move-qtool",
 		.what = "  the same by qtool.pl",
-		.unit = BENCH_NANOSECONDS,
+		.unit = ROW_NANOSECONDS,
 		.elsewhere = "today's tool",
 	};
 	struct fill fill = {
@@ -170,18 +170,18 @@ int main(void)
 	for (int i = 0; i < bench->rounds; i++) {
 		double bare = move_bare(&moving);
 
-		bench_add(&row.bare, bare);
-		bench_add(&row.ours, move_ours(&moving));
+		series_add(&row.bare, bare);
+		series_add(&row.ours, move_ours(&moving));
 		if (*moving.qtool) {
-			bench_add(&qtool.bare, bare);
-			bench_add(&qtool.ours, move_qtool(&moving));
+			series_add(&qtool.bare, bare);
+			series_add(&qtool.ours, move_qtool(&moving));
 		}
 	}
 	snprintf(what, sizeof(what), "move, each of %s due at once",
 		 stats_thousands(moving.count, number, sizeof(number)));
 	row.what = what;
-	bench_print(&row);
+	row_print(&row);
 	if (qtool.ours.count)
-		bench_print(&qtool);
+		row_print(&qtool);
 	return 0;
 }

@@ -59,7 +59,7 @@ case " $rows " in
 esac
 
 echo
-printf '%-46s %10s %10s %8s %-12s %-10s %-3s  %s\n' what qfwatch bare ratio min..max reach '' 'today elsewhere'
+printf '%-48s %10s %10s %8s %-12s %-10s %-3s  %s\n' what qfwatch beside ratio min..max reach '' 'today elsewhere'
 failed=
 for row in $rows; do
 	if ! BENCH_QUIET=${BENCH_QUIET-1} "$programs/bench_$row"; then

@@ -130,8 +130,8 @@ void bench_open(struct bench *bench)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	bench->scale = (uint64_t)bench_number("SCALE", 100000);
 	bench->rounds = (int)bench_number("BENCH_ROUNDS", 5);
-	if (bench->rounds > BENCH_MAX_ROUNDS)
-		bench->rounds = BENCH_MAX_ROUNDS;
+	if (bench->rounds > SERIES_MAX)
+		bench->rounds = SERIES_MAX;
 	find_program(bench);
 	if (!base || !*base)
 		base = getenv("TMPDIR");
@@ -204,7 +204,8 @@ void bench_make_spool(struct bench *bench)
 		bench_fail("cannot fill %s: %s", path, strerror(-r));
 }
 
-void bench_policy(struct bench *bench, const char *rules)
+void bench_policy_events(struct bench *bench, const char *rules, const char *sinks,
+			 const char *keys)
 {
 	FILE *file;
 
@@ -217,10 +218,16 @@ void bench_policy(struct bench *bench, const char *rules)
 		fprintf(file, "%s{\"name\":\"%s\",\"directory\":\"%s/%s\"}", i ? "," : "", tiers[i],
 			bench->spool, tiers[i]);
 	fprintf(file,
-		"],\"rules\":[%s],\"events\":{\"sinks\":[{\"type\":\"file\",\"path\":\"%s\"}]}}\n",
-		rules, bench->events);
+		"],\"rules\":[%s],\"events\":{\"sinks\":[{\"type\":\"file\",\"path\":\"%s\"}%s]%s}}"
+		"\n",
+		rules, bench->events, sinks, keys);
 	if (fclose(file) != 0)
 		bench_fail("cannot write %s: %s", bench->policy, strerror(errno));
+}
+
+void bench_policy(struct bench *bench, const char *rules)
+{
+	bench_policy_events(bench, rules, "", "");
 }
 
 /* ---- the daemon ---- */
@@ -316,6 +323,30 @@ void bench_count_events(const struct bench *bench, struct bench_events *ret)
 		fclose(file);
 }
 
+void bench_each_move(const struct bench *bench,
+		     void (*take)(void *context, const char *id, int64_t told, int64_t duration),
+		     void *context)
+{
+	FILE *file = fopen(bench->events, "re");
+	char line[8192];
+
+	while (file && fgets(line, sizeof(line), file)) {
+		json_t *event =
+			strstr(line, "\"message-moved\"") ? json_loads(line, 0, NULL) : NULL;
+		const char *id = json_string_value(
+			json_object_get(json_object_get(event, "email"), "local_id"));
+		json_t *duration = json_object_get(json_object_get(event, "event"), "duration");
+
+		if (id)
+			take(context, id,
+			     time_of(json_string_value(json_object_get(event, "@timestamp"))),
+			     json_integer_value(duration));
+		json_decref(event);
+	}
+	if (file)
+		fclose(file);
+}
+
 int64_t bench_start(struct bench *bench, struct service *service)
 {
 	int64_t began = stats_now();
@@ -385,132 +416,4 @@ bool bench_next_arrival(struct bench_arrivals *arrivals, int64_t deadline,
 		arrivals->at = 0;
 		arrivals->length = length > 0 ? (size_t)length : 0;
 	}
-}
-
-/* ---- rows ---- */
-
-void bench_add(struct bench_series *series, double value)
-{
-	if (series->count < BENCH_MAX_ROUNDS)
-		series->values[series->count++] = value;
-}
-
-static int compare(const void *left, const void *right)
-{
-	double a = *(const double *)left, b = *(const double *)right;
-
-	return (a > b) - (a < b);
-}
-
-double bench_median(const struct bench_series *series)
-{
-	double sorted[BENCH_MAX_ROUNDS];
-
-	if (series->count == 0)
-		return 0;
-	memcpy(sorted, series->values, sizeof(*sorted) * (size_t)series->count);
-	qsort(sorted, (size_t)series->count, sizeof(*sorted), compare);
-	if (series->count % 2)
-		return sorted[series->count / 2];
-	return (sorted[series->count / 2 - 1] + sorted[series->count / 2]) / 2;
-}
-
-static void least_and_most(const struct bench_series *series, double *least, double *most)
-{
-	*least = *most = series->count ? series->values[0] : 0;
-	for (int i = 1; i < series->count; i++) {
-		*least = series->values[i] < *least ? series->values[i] : *least;
-		*most = series->values[i] > *most ? series->values[i] : *most;
-	}
-}
-
-static void show_value(const struct bench_row *row, const struct bench_series *series, char *text,
-		       size_t size)
-{
-	double value = bench_median(series);
-	char number[32];
-
-	if (series->count == 0)
-		snprintf(text, size, "-");
-	else if (row->unit == BENCH_NANOSECONDS)
-		stats_duration((int64_t)value, text, size);
-	else if (row->unit == BENCH_BYTES)
-		snprintf(text, size, "%.1f B", value);
-	else
-		snprintf(text, size, "%s%s",
-			 stats_thousands((uint64_t)(value + 0.5), number, sizeof(number)),
-			 row->unit == BENCH_PER_SECOND ? "/s" : "");
-}
-
-static json_t *series_json(const struct bench_series *series)
-{
-	json_t *values = json_array();
-	double least, most;
-
-	for (int i = 0; i < series->count; i++)
-		json_array_append_new(values, json_real(series->values[i]));
-	least_and_most(series, &least, &most);
-	return json_pack("{s:f,s:f,s:f,s:o}", "median", bench_median(series), "min", least, "max",
-			 most, "rounds", values);
-}
-
-static void save(const struct bench_row *row, const struct bench_series *ratios,
-		 const char *verdict)
-{
-	static const char *const units[] = {"ns", "bytes", "1/s", "count"};
-	const char *path = getenv("BENCH_RESULTS");
-	json_t *json;
-	FILE *file;
-
-	if (!path || !*path)
-		return;
-	json = json_pack("{s:s,s:s,s:s,s:o}", "row", row->key, "what", row->what, "unit",
-			 units[row->unit], "qfwatch", series_json(&row->ours));
-	if (row->bare.count)
-		json_object_set_new(json, "bare", series_json(&row->bare));
-	if (ratios->count)
-		json_object_set_new(json, "ratio", series_json(ratios));
-	if (row->reach)
-		json_object_set_new(json, "reach", json_pack("s", row->reach));
-	if (*verdict)
-		json_object_set_new(json, "reached", json_boolean(strcmp(verdict, "yes") == 0));
-	if (row->elsewhere)
-		json_object_set_new(json, "elsewhere", json_pack("s", row->elsewhere));
-	file = fopen(path, "ae");
-	if (!file || json_dumpf(json, file, JSON_COMPACT | JSON_REAL_PRECISION(6)) < 0 ||
-	    fputc('\n', file) < 0 || fclose(file) != 0)
-		bench_fail("cannot write %s: %s", path, strerror(errno));
-	json_decref(json);
-}
-
-void bench_print(const struct bench_row *row)
-{
-	char ours[32], bare[32], ratio[48] = "", spread[48] = "";
-	struct bench_series ratios = {0};
-	double least, most, value = bench_median(&row->ours), quotient;
-	const char *verdict = "";
-	bool good;
-
-	for (int i = 0; i < row->ours.count && i < row->bare.count; i++) {
-		if (row->bare.values[i] > 0)
-			bench_add(&ratios, row->ours.values[i] / row->bare.values[i]);
-	}
-	quotient = bench_median(&ratios);
-	show_value(row, &row->ours, ours, sizeof(ours));
-	show_value(row, &row->bare, bare, sizeof(bare));
-	if (ratios.count) {
-		least_and_most(&ratios, &least, &most);
-		snprintf(ratio, sizeof(ratio), "%.2f x", quotient);
-		snprintf(spread, sizeof(spread), "%.2f..%.2f", least, most);
-	}
-	if (row->reach && (row->reach_ratio > 0 ? ratios.count : row->ours.count) > 0) {
-		double limit = row->reach_ratio > 0 ? row->reach_ratio : row->reach_value;
-		double reached = row->reach_ratio > 0 ? quotient : value;
-
-		good = row->at_least ? reached >= limit : reached <= limit;
-		verdict = good ? "yes" : "no";
-	}
-	printf("%-46s %10s %10s %8s %-12s %-10s %-3s  %s\n", row->what, ours, bare, ratio, spread,
-	       row->reach ? row->reach : "", verdict, row->elsewhere ? row->elsewhere : "");
-	save(row, &ratios, verdict);
 }

@@ -16,11 +16,11 @@
 #include <stdint.h>
 
 #include "mta.h"
+#include "rows.h"
 #include "service.h"
 #include "stats.h"
 
-#define BENCH_MAX_ROUNDS 64
-#define BENCH_PATH	 1024
+#define BENCH_PATH 1024
 
 /* In the spool of the bench no message is due. These two numbers of attempts make one so. */
 #define BENCH_DUE    1000000
@@ -51,6 +51,11 @@ void bench_empty_spool(struct bench *bench, const char *name);
 /* Writes bench->policy: the three tiers of bench->spool and these rules (JSON, comma-separated),
  * events into bench->events. */
 void bench_policy(struct bench *bench, const char *rules);
+
+/* The same with these sinks besides, and keys of "events" (both JSON, each with a comma in front;
+ * "": none). */
+void bench_policy_events(struct bench *bench, const char *rules, const char *sinks,
+			 const char *keys);
 
 /* Opens one tier of bench->spool. */
 void bench_queue(struct bench *bench, const char *tier, struct mta_queue *ret);
@@ -84,6 +89,12 @@ struct bench_events {
 
 void bench_count_events(const struct bench *bench, struct bench_events *ret);
 
+/* Calls `take` for every message-moved: the queue id, when it was told (wall clock) and
+ * event.duration, both in nanoseconds. */
+void bench_each_move(const struct bench *bench,
+		     void (*take)(void *context, const char *id, int64_t told, int64_t duration),
+		     void *context);
+
 /* ---- waiting for messages to come to a tier ---- */
 
 struct bench_arrivals {
@@ -100,33 +111,5 @@ void bench_end_arrivals(struct bench_arrivals *arrivals);
  * told. False at the deadline. */
 bool bench_next_arrival(struct bench_arrivals *arrivals, int64_t deadline,
 			char id[MTA_ID_LENGTH + 1], int64_t *ret_when);
-
-/* ---- the table ---- */
-
-struct bench_series {
-	double values[BENCH_MAX_ROUNDS];
-	int count;
-};
-
-void bench_add(struct bench_series *series, double value);
-double bench_median(const struct bench_series *series);
-
-enum bench_unit { BENCH_NANOSECONDS, BENCH_BYTES, BENCH_PER_SECOND, BENCH_COUNT };
-
-struct bench_row {
-	const char *key;  /* in the JSON */
-	const char *what; /* in the table */
-	enum bench_unit unit;
-	struct bench_series ours; /* one value a round */
-	struct bench_series bare; /* the same; none: no such column */
-	const char *reach;	  /* the target, in words; NULL: none, and nothing is judged */
-	double reach_ratio;	  /* most that ours/bare may be; 0: reach_value counts */
-	double reach_value;	  /* most that ours may be */
-	bool at_least;		  /* reach_* are the least instead */
-	const char *elsewhere;
-};
-
-/* Prints the row, and appends it to BENCH_RESULTS. */
-void bench_print(const struct bench_row *row);
 
 #endif
