@@ -6,28 +6,20 @@
 #include <string.h>
 
 #include "../support/bench.h"
+#include "../support/process.h"
 
 static double resident(struct bench *bench)
 {
 	struct service service;
-	char path[64], line[256];
-	unsigned long kilobytes = 0;
-	FILE *file;
+	int64_t bytes;
 
 	bench_policy(bench, BENCH_DUE_RULE);
 	bench_start(bench, &service);
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)service.pid);
-	file = fopen(path, "re");
-	while (file && fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "VmRSS: %lu kB", &kilobytes) == 1)
-			break;
-	}
-	if (file)
-		fclose(file);
-	if (kilobytes == 0)
-		bench_fail("no VmRSS in %s", path);
+	bytes = process_resident(service.pid);
+	if (bytes < 0)
+		bench_fail("no VmRSS of the daemon: %s", strerror((int)-bytes));
 	bench_stop(bench, &service);
-	return (double)kilobytes * 1024;
+	return (double)bytes;
 }
 
 int main(void)

@@ -55,7 +55,13 @@ static void show_value(const struct row *row, const struct series *series, char 
 	else if (row->unit == ROW_NANOSECONDS)
 		stats_duration((int64_t)value, text, size);
 	else if (row->unit == ROW_BYTES)
-		snprintf(text, size, "%.1f B", value);
+		snprintf(text, size, "%.1f %s",
+			 value < 10240	   ? value
+			 : value < 1048576 ? value / 1024
+					   : value / 1048576,
+			 value < 10240	   ? "B"
+			 : value < 1048576 ? "KiB"
+					   : "MiB");
 	else
 		snprintf(text, size, "%s%s",
 			 stats_thousands((uint64_t)(value + 0.5), number, sizeof(number)),
