@@ -74,7 +74,8 @@ static void turn_over(struct turnover *turnover, uint64_t times)
 
 static void churn_table(const struct bench *bench)
 {
-	uint64_t total = (uint64_t)bench_number("BENCH_CHURN", 10000000);
+	uint64_t total = (uint64_t)bench_number(
+		"BENCH_CHURN", bench->scale < 100000 ? (int64_t)bench->scale * 100 : 10000000);
 	uint64_t part = total / (uint64_t)bench->rounds;
 	struct turnover turnover = {
 		.table = table_new(), .count = bench->scale, .number = 1, .dice = 17};

@@ -230,7 +230,7 @@ static void run_flood(struct flood *flood, enum watcher watcher, struct outcome 
 	outcome->right = last > flood->told->ended ? last - flood->told->ended : 0;
 	if (watcher == OURS) {
 		int64_t ended = stats_wall() - (stats_now() - flood->told->ended);
-		struct bench_events events;
+		struct bench_events events = {0};
 
 		bench_count_events(&flood->bench, &events);
 		if (events.lost) {

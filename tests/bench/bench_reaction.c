@@ -189,7 +189,7 @@ static void measure_wakeup(const struct reaction *reaction, struct series *serie
 		wake_up_for_ever(inotify, woken);
 	}
 	check(pid < 0 ? -errno : 0, "cannot fork");
-	for (int i = 0; i < REACTION_MOVES; i++) {
+	for (int i = 0; i < reaction->moves; i++) {
 		int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 		int64_t before, deadline;
 
@@ -283,7 +283,7 @@ static void measure_move(struct reaction *reaction, struct series *series)
 	struct mta_message message;
 	struct mta_attempt attempt;
 
-	for (int i = 0; i < REACTION_MOVES; i++) {
+	for (int i = 0; i < reaction->moves; i++) {
 		int64_t began;
 
 		mta_compose(&reaction->mta, stats_wall() / STATS_S, &message);

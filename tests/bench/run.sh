@@ -1,17 +1,26 @@
 #!/bin/sh
 # run.sh - the numbers of qfwatch, each beside bare system calls and what people use today, in one table.
-# usage: tests/bench/run.sh [ROW...]     rows: scan move memory idle reaction flood (all)
+# usage: tests/bench/run.sh [ROW...]     rows: scan move memory churn idle reaction flood sinks growth profile (all)
 #
 # Environment: SCALE (100000) messages in the spool; BENCH_DIR (TMPDIR, /tmp) where it is written, on the file system to be
-# measured; BENCH_ROUNDS (5); BENCH_IDLE_SECONDS (20); BENCH_FLOOD_SECONDS (10); BUILD (build).
-# Prints the table and writes it to $BUILD/bench/results.json. Exit status 1 when a program failed, not when a number is bad.
+# measured; BENCH_SPOOL a folder whose QUEUE holds the messages: made with SCALE of them if it is not there, and kept, so that
+# rows can be measured one after the other; BENCH_ROUNDS (5); BENCH_IDLE_SECONDS (20; 60 from SCALE=1000000 on);
+# BENCH_FLOOD_SECONDS (10; 60); BENCH_CHURN (10000000); LOAD (2000) rewrites a second beside the reaction; BUILD (build).
+# Prints the table and writes it to $BUILD/bench: table.txt, results.json, growth.svg. With rows given, results.json is of these
+# alone. Exit status 1 when a program failed or profile.limits were exceeded, not when a number is bad.
 set -eu
 
 BUILD=${BUILD:-build}
 SCALE=${SCALE:-100000}
 export SCALE
+if [ "$SCALE" -ge 1000000 ]; then
+	BENCH_IDLE_SECONDS=${BENCH_IDLE_SECONDS:-60}
+	BENCH_FLOOD_SECONDS=${BENCH_FLOOD_SECONDS:-60}
+	export BENCH_IDLE_SECONDS BENCH_FLOOD_SECONDS
+fi
+here=$(dirname "$0")
 programs=$BUILD/tests/bench
-rows=${*:-scan move memory idle reaction flood}
+rows=${*:-scan move memory churn idle reaction flood sinks growth profile}
 
 for row in $rows; do
 	if [ ! -x "$programs/bench_$row" ]; then
@@ -22,12 +31,36 @@ done
 
 # One folder for all, so that nothing stays whatever happens to a program.
 folder=$(mktemp -d "${BENCH_DIR:-${TMPDIR:-/tmp}}/qfwatch-bench-XXXXXX")
+child=
 trap 'rm -rf "$folder"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
+stopped() {
+	trap - INT TERM HUP
+	# Its own children die with it.
+	[ -z "$child" ] || kill "$child" 2>/dev/null || true
+	wait
+	exit "$1"
+}
+trap 'stopped 130' INT
+trap 'stopped 143' TERM HUP
 export BENCH_DIR="$folder"
 export BENCH_RESULTS="$folder/results"
+export BENCH_TABLE="$folder/table.txt"
+export BENCH_PLOT="$folder/growth.svg"
+export BENCH_LIMITS="${BENCH_LIMITS-$here/profile.limits}"
 : >"$BENCH_RESULTS"
+mkdir -p "$BUILD/bench"
+
+# run COMMAND...: in the background, so that a signal is heard while it runs.
+run() {
+	"$@" &
+	child=$!
+	if wait "$child"; then
+		child=
+	else
+		child=
+		return 1
+	fi
+}
 
 # sendmail's own tool for moving messages, to compare with. Without it its row is left out.
 qtool() {
@@ -35,8 +68,8 @@ qtool() {
 }
 case " $rows " in
 *" move "*)
-	if [ -z "$(qtool)" ] && [ -x tests/e2e/fetch-sendmail.sh ]; then
-		BUILD=$BUILD tests/e2e/fetch-sendmail.sh >"$folder/fetch.log" 2>&1 || true
+	if [ -z "$(qtool)" ] && [ -x "$here/../e2e/fetch-sendmail.sh" ]; then
+		BUILD=$BUILD "$here/../e2e/fetch-sendmail.sh" >"$folder/fetch.log" 2>&1 || true
 	fi
 	QTOOL=$(qtool)
 	export QTOOL
@@ -45,49 +78,64 @@ esac
 
 kernel=$(uname -sr)
 processors=$(getconf _NPROCESSORS_ONLN)
-filesystem=$(df --output=fstype "$folder" | tail -n 1)
+processor=$(sed -n 's/^model name[[:space:]]*: *//p' /proc/cpuinfo 2>/dev/null | head -n 1 | tr -d '"\\')
 queued=$(cat /proc/sys/fs/inotify/max_queued_events 2>/dev/null || echo 0)
 began=$(date +%s)
-
-echo "qfwatch bench: $SCALE messages on $filesystem, $processors processors, $kernel, inotify queue $queued"
 case " $rows " in
-*" scan "* | *" memory "* | *" idle "* | *" reaction "* | *" flood "*)
-	mkdir "$folder/spool"
-	"$programs/bench_spool" "$folder/spool/QUEUE" "$SCALE"
-	export BENCH_SPOOL="$folder/spool"
-	;;
+*" scan "* | *" memory "* | *" idle "* | *" reaction "* | *" flood "* | *" growth "*) spool=1 ;;
+*) spool= ;;
 esac
+given=${BENCH_SPOOL:-}
+filesystem=$(df --output=fstype "${given:-$folder}" 2>/dev/null | tail -n 1)
+filesystem=${filesystem:-$(df --output=fstype "$folder" | tail -n 1)}
 
-echo
-printf '%-48s %10s %10s %8s %-12s %-10s %-3s  %s\n' what qfwatch beside ratio min..max reach '' 'today elsewhere'
+# say TEXT...: a line for the table; rows write theirs themselves.
+say() {
+	echo "$*" | tee -a "$BENCH_TABLE"
+}
+
+say "qfwatch bench: $SCALE messages on $filesystem; $processors x $processor; $kernel; inotify queue $queued"
+if [ -n "$spool" ]; then
+	export BENCH_SPOOL="${given:-$folder/spool}"
+	if [ ! -d "$BENCH_SPOOL/QUEUE" ]; then
+		mkdir -p "$BENCH_SPOOL"
+		run "$programs/bench_spool" "$BENCH_SPOOL/QUEUE" "$SCALE"
+	fi
+fi
+say
+say "$(printf '%-48s %10s %10s %8s %-12s %-10s %-3s  %s' what qfwatch beside ratio min..max reach '' 'today elsewhere')"
 failed=
+export BENCH_QUIET="${BENCH_QUIET-1}"
 for row in $rows; do
-	if ! BENCH_QUIET=${BENCH_QUIET-1} "$programs/bench_$row"; then
+	if ! run "$programs/bench_$row"; then
 		failed="$failed bench_$row"
-		echo "$row: failed, see above"
+		say "$row: failed, see above"
 	fi
 done
+cat <<'END' | tee -a "$BENCH_TABLE"
 
-cat <<'END'
-
-bare:     the same by system calls alone (readdir open read close; inotify; flock link rename unlink), no table, no checks.
-ratio:    qfwatch / bare, median of the rounds and their spread. yes/no: the target is reached.
+beside:   the same by system calls alone (readdir open read close; inotify; flock link rename unlink), no table, no checks;
+          for sinks: without them; churn: when it began; growth: the smallest spool.
+ratio:    qfwatch / beside, median of the rounds and their spread; with nothing beside, the spread of the rounds themselves.
+          yes/no: the target is reached.
 reaction: from just before sendmail's last close until another process has been told that the qf is in its next tier.
+          Decided: @timestamp less event.duration of its event; lock and move: event.duration; rest: what remains.
 idle:     voluntary context switches of all threads. memory: VmRSS, less that with an empty spool.
 overflow: from SIGCONT until the due message moved and the daemon said resynced; beside it its own whole first scan.
 scan:     a whole run --once --dry-run, warm caches. move: run --once, less the same with nothing due; events go to a file.
+profile:  valgrind --tool=callgrind and strace -c, with and without a load; limits are those of tests/bench/profile.limits.
 END
-[ -n "${QTOOL-x}" ] || echo "qtool.pl: not there (tests/e2e/fetch-sendmail.sh could not bring it); its row is left out."
+[ -n "${QTOOL-x}" ] || say "qtool.pl: not there (tests/e2e/fetch-sendmail.sh could not bring it); its row is left out."
 
-mkdir -p "$BUILD/bench"
 {
-	printf '{"version":1,"date":"%s","scale":%s,"kernel":"%s","processors":%s,"filesystem":"%s","inotify_queue":%s,"rows":[' \
-		"$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$SCALE" "$kernel" "$processors" "$filesystem" "$queued"
+	printf '{"version":2,"date":"%s","scale":%s,"kernel":"%s","processors":%s,"processor":"%s","filesystem":"%s","inotify_queue":%s,"rows":[' \
+		"$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$SCALE" "$kernel" "$processors" "$processor" "$filesystem" "$queued"
 	paste -s -d , "$BENCH_RESULTS" | tr -d '\n'
 	printf ']}\n'
 } >"$folder/results.json"
-mv "$folder/results.json" "$BUILD/bench/results.json"
-echo "$BUILD/bench/results.json written; $(($(date +%s) - began)) s in all."
+mv "$folder/results.json" "$BENCH_TABLE" "$BUILD/bench/"
+[ ! -e "$folder/growth.svg" ] || mv "$folder/growth.svg" "$BUILD/bench/"
+echo "$BUILD/bench/results.json and table.txt written; $(($(date +%s) - began)) s in all."
 if [ -n "$failed" ]; then
 	echo "run.sh: failed:$failed" >&2
 	exit 1

@@ -292,32 +292,36 @@ static int64_t time_of(const char *text)
 	return (int64_t)timegm(&tm) * STATS_S + (int64_t)(strtod(rest, NULL) * 1e9);
 }
 
-void bench_count_events(const struct bench *bench, struct bench_events *ret)
+static void count_event(const char *line, struct bench_events *events)
+{
+	json_t *event = json_loads(line, 0, NULL);
+	json_t *about = json_object_get(event, "event");
+	const char *action = json_string_value(json_object_get(about, "action"));
+
+	if (action && strcmp(action, "events-lost") == 0) {
+		events->lost++;
+		events->to_resync = true;
+	} else if (action && strcmp(action, "events-dropped") == 0) {
+		events->dropped++;
+	} else if (action && strcmp(action, "resynced") == 0) {
+		events->to_resync = false;
+		events->resynced_at =
+			time_of(json_string_value(json_object_get(event, "@timestamp")));
+	}
+	json_decref(event);
+}
+
+void bench_count_events(const struct bench *bench, struct bench_events *events)
 {
 	FILE *file = fopen(bench->events, "re");
 	char line[8192];
 
-	*ret = (struct bench_events){0};
-	while (file && fgets(line, sizeof(line), file)) {
-		json_t *event, *about;
-		const char *action;
-
-		if (!strstr(line, "events-") && !strstr(line, "resynced"))
-			continue;
-		event = json_loads(line, 0, NULL);
-		about = json_object_get(event, "event");
-		action = json_string_value(json_object_get(about, "action"));
-		if (action && strcmp(action, "events-lost") == 0) {
-			ret->lost++;
-			ret->to_resync = true;
-		} else if (action && strcmp(action, "events-dropped") == 0) {
-			ret->dropped++;
-		} else if (action && strcmp(action, "resynced") == 0) {
-			ret->to_resync = false;
-			ret->resynced_at =
-				time_of(json_string_value(json_object_get(event, "@timestamp")));
+	if (file && fseek(file, events->offset, SEEK_SET) == 0) {
+		while (fgets(line, sizeof(line), file) && strchr(line, '\n')) {
+			events->offset += (long)strlen(line);
+			if (strstr(line, "events-") || strstr(line, "resynced"))
+				count_event(line, events);
 		}
-		json_decref(event);
 	}
 	if (file)
 		fclose(file);
@@ -351,7 +355,7 @@ int64_t bench_start(struct bench *bench, struct service *service)
 {
 	int64_t began = stats_now();
 	int64_t deadline = began + 30 * STATS_S + (int64_t)bench->scale * 100 * STATS_US;
-	struct bench_events events;
+	struct bench_events events = {0};
 
 	unlink(bench->events);
 	start(bench, service, NULL, NULL);

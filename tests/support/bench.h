@@ -7,7 +7,8 @@
  * Environment: SCALE (100000) messages in the spool; BENCH_ROUNDS (5); BENCH_DIR (TMPDIR, /tmp)
  * where the temporary folder is made; BENCH_SPOOL a folder made by bench_spool with as many
  * messages, used and left; QFWATCH the program under test (default: the one of the same build);
- * BENCH_RESULTS a file that gets each row as one JSON line.
+ * BENCH_RESULTS a file that gets each row as one JSON line; BENCH_TABLE one that gets it as
+ * printed.
  */
 #ifndef QFWATCH_TEST_BENCH_H
 #define QFWATCH_TEST_BENCH_H
@@ -85,9 +86,13 @@ struct bench_events {
 	bool to_resync;	     /* the last events-lost has no resynced behind it */
 	uint64_t dropped;    /* events-dropped */
 	int64_t resynced_at; /* wall clock of the last resynced, nanoseconds */
+	long offset;	     /* up to where the file has been read */
 };
 
-void bench_count_events(const struct bench *bench, struct bench_events *ret);
+/* Counts what has been written since the last call with the same struct, which is all zero at
+ * first.
+ */
+void bench_count_events(const struct bench *bench, struct bench_events *events);
 
 /* Calls `take` for every message-moved: the queue id, when it was told (wall clock) and
  * event.duration, both in nanoseconds. */

@@ -28,12 +28,12 @@ static int64_t read_number(const char *path, const char *key)
 	return value;
 }
 
-static int64_t sum_of_threads(pid_t pid, const char *name, const char *key)
+/* Calls `take` with the path of a file of each thread. Returns 0 or a negative errno. */
+static int each_thread(pid_t pid, const char *name, void (*take)(void *context, const char *path),
+		       void *context)
 {
 	char path[300];
 	struct dirent *entry;
-	int64_t sum = 0;
-	bool any = false;
 	DIR *tasks;
 
 	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
@@ -41,21 +41,67 @@ static int64_t sum_of_threads(pid_t pid, const char *name, const char *key)
 	if (!tasks)
 		return -errno;
 	while ((entry = readdir(tasks)) != NULL) {
-		int64_t value;
-
 		if (entry->d_name[0] == '.')
 			continue;
 		snprintf(path, sizeof(path), "/proc/%d/task/%.20s/%s", (int)pid, entry->d_name,
 			 name);
-		value = read_number(path, key);
-		/* A thread may end meanwhile. */
-		if (value >= 0) {
-			sum += value;
-			any = true;
-		}
+		take(context, path);
 	}
 	closedir(tasks);
-	return any ? sum : -ENOSYS;
+	return 0;
+}
+
+struct sum {
+	const char *key;
+	int64_t value;
+	bool any;
+};
+
+static void add_number(void *context, const char *path)
+{
+	struct sum *sum = context;
+	int64_t value = read_number(path, sum->key);
+
+	/* A thread may end meanwhile. */
+	if (value < 0)
+		return;
+	sum->value += value;
+	sum->any = true;
+}
+
+static int64_t sum_of_threads(pid_t pid, const char *name, const char *key)
+{
+	struct sum sum = {.key = key};
+	int r = each_thread(pid, name, add_number, &sum);
+
+	return r < 0 ? r : sum.any ? sum.value : -ENOSYS;
+}
+
+struct states {
+	const char *wanted;
+	bool all;
+};
+
+static void compare_state(void *context, const char *path)
+{
+	struct states *states = context;
+	char line[512] = "";
+	const char *name_end;
+	FILE *file = fopen(path, "re");
+
+	if (!file)
+		return;
+	if (fgets(line, sizeof(line), file) && (name_end = strrchr(line, ')')) != NULL &&
+	    name_end[1] == ' ' && !(name_end[2] && strchr(states->wanted, name_end[2])))
+		states->all = false;
+	fclose(file);
+}
+
+bool process_all_are(pid_t pid, const char *wanted)
+{
+	struct states states = {wanted, true};
+
+	return each_thread(pid, "stat", compare_state, &states) == 0 && states.all;
 }
 
 int64_t process_wakeups(pid_t pid)
@@ -92,7 +138,7 @@ int process_wait_quiet(pid_t pid, int64_t quiet, int64_t deadline)
 				  (quiet < 50 * STATS_MS ? quiet / 10 : 5 * STATS_MS));
 		now = process_wakeups(pid);
 		used = process_cpu(pid);
-		if (now != before || used != cpu)
+		if (now != before || used != cpu || !process_all_are(pid, "S"))
 			until = stats_now() + quiet;
 		before = now;
 		cpu = used;

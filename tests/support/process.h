@@ -6,6 +6,7 @@
 #ifndef QFWATCH_TEST_PROCESS_H
 #define QFWATCH_TEST_PROCESS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -19,6 +20,10 @@ int64_t process_resident(pid_t pid);
 /* Processor time taken so far, in nanoseconds (schedstat: exact, where /proc/PID/stat counts
  * ticks); negative errno, -ENOSYS where the kernel does not count. */
 int64_t process_cpu(pid_t pid);
+
+/* Are all its threads in one of these states ('S' sleeping, 'T' stopped, 't' stopped by a tracer:
+ * man 5 proc)? False when it is gone. */
+bool process_all_are(pid_t pid, const char *states);
 
 /* Waits until it has slept for `quiet` nanoseconds without a wake-up. -ETIMEDOUT at the deadline
  * (stats_now() time), or negative errno. */

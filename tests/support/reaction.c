@@ -22,6 +22,7 @@ void reaction_open(struct reaction *reaction, struct bench *bench)
 
 	reaction->bench = bench;
 	reaction->count = 0;
+	reaction->moves = bench->scale < 10000 ? 100 : REACTION_MOVES;
 	bench_queue(bench, "QUEUE", &reaction->from);
 	bench_queue(bench, "MIDQUEUE", &reaction->to);
 	mta_init(&reaction->mta, 3, 300000, stats_wall() / STATS_S);
@@ -46,7 +47,7 @@ static void write_messages(struct reaction *reaction)
 	int64_t now = stats_wall() / STATS_S;
 	struct mta_message message;
 
-	for (int i = 0; i < REACTION_MOVES; i++) {
+	for (int i = 0; i < reaction->moves; i++) {
 		mta_compose(&reaction->mta, now, &message);
 		message.attempts = BENCH_NEARLY;
 		message.body = 2000;
@@ -60,7 +61,7 @@ static void remove_messages(struct reaction *reaction)
 {
 	struct mta_attempt attempt;
 
-	for (int i = 0; i < REACTION_MOVES; i++) {
+	for (int i = 0; i < reaction->moves; i++) {
 		int64_t deadline = stats_now() + 2 * STATS_S;
 		int r;
 
@@ -82,7 +83,7 @@ void reaction_measure(struct reaction *reaction, struct samples *samples)
 	char id[MTA_ID_LENGTH + 1];
 
 	write_messages(reaction);
-	for (reaction->count = 0; reaction->count < REACTION_MOVES; reaction->count++) {
+	for (reaction->count = 0; reaction->count < reaction->moves; reaction->count++) {
 		const char *expected = reaction->moving[reaction->count].text;
 		int64_t when;
 

@@ -14,7 +14,7 @@
 
 #include "bench.h"
 
-#define REACTION_MOVES 300 /* a round */
+#define REACTION_MOVES 300 /* a round, at most */
 
 struct reaction {
 	struct bench *bench;
@@ -23,6 +23,7 @@ struct reaction {
 	struct bench_arrivals arrivals;
 	struct mta_id *ids; /* of all messages of QUEUE, for the load */
 	size_t n_ids;
+	int moves; /* a round: 300, or 100 where SCALE is small */
 	struct mta_id moving[REACTION_MOVES];
 	int64_t released[REACTION_MOVES]; /* of the last round: wall clock */
 	int64_t took[REACTION_MOVES];	  /* the same: the reaction */
@@ -33,7 +34,7 @@ struct reaction {
 void reaction_open(struct reaction *reaction, struct bench *bench);
 void reaction_close(struct reaction *reaction);
 
-/* Measures REACTION_MOVES moves of whoever is watching, a millisecond or so from one to the next;
+/* Measures reaction->moves moves of whoever is watching, a millisecond or so from one to the next;
  * what they left is removed. */
 void reaction_measure(struct reaction *reaction, struct samples *samples);
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +55,8 @@ static void show_value(const struct row *row, const struct series *series, char 
 		snprintf(text, size, "-");
 	else if (row->unit == ROW_NANOSECONDS)
 		stats_duration((int64_t)value, text, size);
+	else if (row->unit == ROW_FEW)
+		snprintf(text, size, "%.1f", value);
 	else if (row->unit == ROW_BYTES)
 		snprintf(text, size, "%.1f %s",
 			 value < 10240	   ? value
@@ -80,6 +83,24 @@ static json_t *series_json(const struct series *series)
 			 most, "rounds", values);
 }
 
+/* On stdout, and to the end of the file BENCH_TABLE. */
+__attribute__((format(printf, 1, 2))) static void print(const char *format, ...)
+{
+	const char *path = getenv("BENCH_TABLE");
+	FILE *file = path && *path ? fopen(path, "ae") : NULL;
+	va_list arguments;
+
+	va_start(arguments, format);
+	vprintf(format, arguments);
+	va_end(arguments);
+	if (!file)
+		return;
+	va_start(arguments, format);
+	vfprintf(file, format, arguments);
+	va_end(arguments);
+	fclose(file);
+}
+
 static void append(const char *path, json_t *json)
 {
 	FILE *file = fopen(path, "ae");
@@ -92,7 +113,7 @@ static void append(const char *path, json_t *json)
 
 static void save(const struct row *row, const struct series *ratios, const char *verdict)
 {
-	static const char *const units[] = {"ns", "bytes", "1/s", "count"};
+	static const char *const units[] = {"ns", "bytes", "1/s", "count", "count"};
 	const char *path = getenv("BENCH_RESULTS");
 	json_t *json;
 
@@ -157,8 +178,8 @@ void row_print(const struct row *row)
 
 		verdict = (row->at_least ? reached >= limit : reached <= limit) ? "yes" : "no";
 	}
-	printf("%-48s %10s %10s %8s %-12s %-10s %-3s  %s\n", row->what, ours, bare, ratio, spread,
-	       row->reach ? row->reach : "", verdict, row->elsewhere ? row->elsewhere : "");
+	print("%-48s %10s %10s %8s %-12s %-10s %-3s  %s\n", row->what, ours, bare, ratio, spread,
+	      row->reach ? row->reach : "", verdict, row->elsewhere ? row->elsewhere : "");
 	save(row, &ratios, verdict);
 }
 
@@ -166,7 +187,7 @@ void row_skip(const char *key, const char *what, const char *why)
 {
 	const char *path = getenv("BENCH_RESULTS");
 
-	printf("%-48s %10s  %s\n", what, "-", why);
+	print("%-48s %10s  %s\n", what, "-", why);
 	if (path && *path)
 		append(path, json_pack("{s:s,s:s,s:s}", "row", key, "what", what, "skipped", why));
 }

@@ -15,7 +15,8 @@ struct series {
 void series_add(struct series *series, double value);
 double series_median(const struct series *series);
 
-enum row_unit { ROW_NANOSECONDS, ROW_BYTES, ROW_PER_SECOND, ROW_COUNT };
+/* ROW_FEW is a count, shown with one decimal. */
+enum row_unit { ROW_NANOSECONDS, ROW_BYTES, ROW_PER_SECOND, ROW_COUNT, ROW_FEW };
 
 struct row {
 	const char *key;  /* in the JSON */
@@ -30,7 +31,7 @@ struct row {
 	const char *elsewhere;
 };
 
-/* Prints the row, and appends it to BENCH_RESULTS. */
+/* Prints the row, and appends it to BENCH_RESULTS and, as printed, to BENCH_TABLE. */
 void row_print(const struct row *row);
 
 /* Prints instead that it was not measured, and why (what is missing, and what brings it). */
