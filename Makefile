@@ -97,7 +97,7 @@ $(BENCHES) $(TOOLS): $(BUILD)/%: $(BUILD)/%.o $(SUPPORT_OBJECTS) $(BUILD)/libqfw
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lpthread
 
-programs: all $(UNIT_TESTS) $(TOOLS) # all that test needs, built
+programs: all $(UNIT_TESTS) $(TOOLS) $(BENCHES) # all that test needs, built
 
 -include $(patsubst %.o,%.d,$(LIB_OBJECTS) $(SUPPORT_OBJECTS) $(BUILD)/watcher/main.o) \
 	$(addsuffix .d,$(UNIT_TESTS) $(BENCHES) $(TOOLS))

@@ -6,8 +6,8 @@
  * once.
  *
  * Then the daemon: messages are written and delivered, as many as a tenth of SCALE (2,000 to
- * 100,000), while 500 others stay; compared with its resident memory when as many as a round (4,000
- * at least: then the ring of its sink has been used once) have gone.
+ * 100,000), while 500 others stay; compared with its resident memory when as many as a round have
+ * gone (4,000 at least, unless SCALE is small: then the ring of its sink has been used once).
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -153,6 +153,7 @@ static void churn_daemon(struct bench *bench)
 			 : bench->scale / 10 > 100000 ? 100000
 						      : bench->scale / 10;
 	uint64_t part = total / (uint64_t)bench->rounds;
+	uint64_t warm_up = bench->scale < 10000 ? 0 : WARM_UP;
 	struct row memory = {
 		.key = "churn-daemon",
 		.unit = ROW_BYTES,
@@ -174,7 +175,7 @@ static void churn_daemon(struct bench *bench)
 		come(&mta, &queue, &staying[i]);
 	bench_start(bench, &service);
 	for (int i = 0; i <= bench->rounds; i++) {
-		uint64_t times = i == 0 && part < WARM_UP ? WARM_UP : part;
+		uint64_t times = i == 0 && part < warm_up ? warm_up : part;
 
 		for (uint64_t j = 0; j < times; j++) {
 			uint64_t which = stats_below(&mta.random, STAYING);

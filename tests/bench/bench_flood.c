@@ -1,12 +1,13 @@
 /* bench_flood.c - rewrites as fast as one process makes them, with the kernel's notification queue
- * as it is.
+ * as it is: in the spool, where a file system on a disk may be what limits them, and in one of
+ * 100,000 messages at most in memory (BENCH_MEMORY, /dev/shm), where a core does.
  *
- * For BENCH_FLOOD_SECONDS (10) a process of its own takes messages of the spool at random and
- * rewrites them as sendmail does (lock, tf, rename, close); twenty times a second it takes one that
- * gets due by that. Counted: rewrites a second, overflows of the kernel's queue (events-lost), and
- * the time from the last rewrite until every due message stands in the next tier and a lost table
- * is right again (resynced). The bare loop reads each changed qf and moves the due ones, too; the
- * rate without any watcher shows what watching costs the mail server.
+ * For BENCH_FLOOD_SECONDS (10; those beside for 10 at most) a process of its own takes messages of
+ * the spool at random and rewrites them as sendmail does (lock, tf, rename, close); twenty times a
+ * second it takes one that gets due by that. Counted: rewrites a second, overflows of the kernel's
+ * queue (events-lost), and the time from the last rewrite until every due message stands in the
+ * next tier and a lost table is right again (resynced). The bare loop reads each changed qf and
+ * moves the due ones, too; the rate without any watcher shows what watching costs the mail server.
  *
  * Then an overflow by force: the daemon is stopped (SIGSTOP) while more is rewritten than the queue
  * holds, the last of it due. Counted from SIGCONT until the due message stands in the next tier and
@@ -201,13 +202,15 @@ static void wait_until_right(const struct bench *bench, uint64_t lost, struct be
 	}
 }
 
-static void run_flood(struct flood *flood, enum watcher watcher, struct outcome *outcome)
+static void run_flood(struct flood *flood, enum watcher watcher, int64_t seconds,
+		      struct outcome *outcome)
 {
-	int64_t due = flood->seconds * DUE_A_SECOND, last;
+	int64_t due = seconds * DUE_A_SECOND, last;
 	pid_t parent = getpid(), pid;
 	struct service service;
 	struct bare_watch bare;
 
+	flood->seconds = seconds;
 	*outcome = (struct outcome){0};
 	*flood->told = (struct told){0};
 	write_due(flood, due < MOST_DUE ? (unsigned)due + 1 : MOST_DUE);
@@ -251,35 +254,42 @@ static void run_flood(struct flood *flood, enum watcher watcher, struct outcome 
 	remove_due(flood);
 }
 
-static void show_floods(struct flood *flood)
+/* `where` is the end of each key. */
+static void show_floods(struct flood *flood, int64_t seconds, const char *where)
 {
+	int64_t beside = seconds < 10 ? seconds : 10;
 	struct outcome nobody, bare, ours;
-	char what[80];
-	struct row row = {
-		.key = "flood-rate",
+	char what[80], key[40];
+	struct row row;
+
+	run_flood(flood, NOBODY, beside, &nobody);
+	run_flood(flood, BARE, beside, &bare);
+	run_flood(flood, OURS, seconds, &ours);
+	snprintf(what, sizeof(what), "flood of rewrites for %" PRId64 " s%s", seconds,
+		 *where ? " in memory" : "");
+	snprintf(key, sizeof(key), "flood-rate%s", where);
+	row = (struct row){
+		.key = key,
 		.what = what,
 		.unit = ROW_PER_SECOND,
+		.ours = ours.rates,
+		.bare = bare.rates,
 		.reach = ">= 0.90 x",
 		.reach_ratio = 0.9,
 		.at_least = true,
 	};
-
-	run_flood(flood, NOBODY, &nobody);
-	run_flood(flood, BARE, &bare);
-	run_flood(flood, OURS, &ours);
-	snprintf(what, sizeof(what), "flood of rewrites for %" PRId64 " s", flood->seconds);
-	row.ours = ours.rates;
-	row.bare = bare.rates;
 	row_print(&row);
 
-	row = (struct row){.key = "flood-unwatched",
+	snprintf(key, sizeof(key), "flood-unwatched%s", where);
+	row = (struct row){.key = key,
 			   .what = "  the same with nobody watching",
-			   .unit = ROW_PER_SECOND};
-	row.ours = nobody.rates;
+			   .unit = ROW_PER_SECOND,
+			   .ours = nobody.rates};
 	row_print(&row);
 
+	snprintf(key, sizeof(key), "flood-overflows%s", where);
 	row = (struct row){
-		.key = "flood-overflows",
+		.key = key,
 		.what = "  overflows of the kernel's queue",
 		.unit = ROW_COUNT,
 		.reach = "0",
@@ -288,14 +298,15 @@ static void show_floods(struct flood *flood)
 	series_add(&row.bare, (double)bare.overflows);
 	row_print(&row);
 
+	snprintf(key, sizeof(key), "flood-reaction-p50%s", where);
 	row = (struct row){
-		.key = "flood-reaction-p50", .what = "  reaction, median", .unit = ROW_NANOSECONDS};
+		.key = key, .what = "  reaction meanwhile, median", .unit = ROW_NANOSECONDS};
 	series_add(&row.ours, (double)samples_percentile(&ours.reactions, 50));
 	series_add(&row.bare, (double)samples_percentile(&bare.reactions, 50));
 	row_print(&row);
 
-	row = (struct row){
-		.key = "flood-right", .what = "  its end -> table right", .unit = ROW_NANOSECONDS};
+	snprintf(key, sizeof(key), "flood-right%s", where);
+	row = (struct row){.key = key, .what = "  its end -> table right", .unit = ROW_NANOSECONDS};
 	series_add(&row.ours, (double)ours.right);
 	series_add(&row.bare, (double)bare.right);
 	row_print(&row);
@@ -377,30 +388,58 @@ static void show_overflow(struct flood *flood)
 	remove_due(flood);
 }
 
+/* With the spool that bench->spool is. */
+static void open_spool(struct flood *flood)
+{
+	struct bench *bench = &flood->bench;
+	int r;
+
+	bench_policy(bench, BENCH_DUE_RULE);
+	bench_queue(bench, "QUEUE", &flood->from);
+	bench_queue(bench, "MIDQUEUE", &flood->to);
+	r = mta_queue_ids(&flood->from, &flood->ids, &flood->n_ids);
+	check(r < 0 ? r : flood->n_ids == 0 ? -ENOENT : 0, "cannot read the spool");
+	bench_watch_arrivals(&flood->arrivals, &flood->to);
+}
+
+static void close_spool(struct flood *flood)
+{
+	bench_end_arrivals(&flood->arrivals);
+	mta_queue_close(&flood->from);
+	mta_queue_close(&flood->to);
+	free(flood->ids);
+}
+
+static void flood_in_memory(struct flood *flood, int64_t seconds)
+{
+	if (bench_fill_memory(&flood->bench) == 0) {
+		row_skip("flood-rate-memory", "flood of rewrites in memory", BENCH_NO_MEMORY);
+		return;
+	}
+	open_spool(flood);
+	show_floods(flood, seconds, "-memory");
+	close_spool(flood);
+}
+
 int main(void)
 {
 	static struct flood flood;
 	struct bench *bench = &flood.bench;
-	int r;
+	int64_t seconds;
 
 	bench_open(bench);
-	flood.seconds = bench_number("BENCH_FLOOD_SECONDS", 10);
+	seconds = bench_number("BENCH_FLOOD_SECONDS", 10);
 	flood.dice = 11;
 	flood.told = mmap(NULL, sizeof(*flood.told), PROT_READ | PROT_WRITE,
 			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	check(flood.told == MAP_FAILED ? -errno : 0, "cannot share memory");
-	bench_make_spool(bench);
-	bench_policy(bench, BENCH_DUE_RULE);
-	bench_queue(bench, "QUEUE", &flood.from);
-	bench_queue(bench, "MIDQUEUE", &flood.to);
 	mta_init(&flood.mta, 5, 400000, stats_wall() / STATS_S);
 	flood.mta.transcript = false;
-	r = mta_queue_ids(&flood.from, &flood.ids, &flood.n_ids);
-	check(r < 0 ? r : flood.n_ids == 0 ? -ENOENT : 0, "cannot read the spool");
-	bench_watch_arrivals(&flood.arrivals, &flood.to);
-	show_floods(&flood);
+	bench_make_spool(bench);
+	open_spool(&flood);
+	show_floods(&flood, seconds, "");
 	show_overflow(&flood);
-	bench_end_arrivals(&flood.arrivals);
-	free(flood.ids);
+	close_spool(&flood);
+	flood_in_memory(&flood, seconds);
 	return 0;
 }

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../support/fill.h"
 #include "../support/plot.h"
 #include "../support/process.h"
 #include "../support/reaction.h"
@@ -52,7 +51,7 @@ static double cpu_of_a_rewrite(struct reaction *reaction, const struct service *
 	if (before < 0)
 		bench_fail("no schedstat of the daemon: %s", strerror((int)-before));
 	reaction_load(reaction, RATE, &load);
-	stats_sleep_until(stats_now() + STATS_S);
+	stats_sleep_until(stats_now() + (reaction->bench->scale < 10000 ? STATS_S / 4 : STATS_S));
 	rewrites = reaction_unload(&load);
 	if (process_wait_quiet(service->pid, 50 * STATS_MS, stats_now() + 10 * STATS_S) < 0)
 		bench_fail("the daemon does not come to rest in 10 s");
@@ -94,26 +93,6 @@ static int64_t resident_when_empty(struct bench *bench)
 	bytes = resident(&service);
 	bench_stop(bench, &service);
 	return bytes;
-}
-
-static void fill(struct bench *bench, uint64_t count, const char *name)
-{
-	struct fill fill = {
-		.count = count,
-		.first_process = 700000,
-		.seed = 20130603,
-		.attempts_most = 2,
-		.age_most = 3 * 86400,
-		.body_max = 3000,
-	};
-	char path[BENCH_PATH + 16];
-	int r;
-
-	bench_empty_spool(bench, name);
-	snprintf(path, sizeof(path), "%s/QUEUE", bench->spool);
-	r = fill_spool(path, MTA_FLAT, &fill);
-	if (r < 0)
-		bench_fail("cannot fill %s: %s", path, strerror(-r));
 }
 
 static void draw(const uint64_t sizes[SIZES], struct series series[SIZES][MEASURES])
@@ -169,7 +148,7 @@ int main(void)
 	for (int i = 0; i < SIZES; i++) {
 		sizes[i] = i == 0 ? bench.scale / 100 : i == 1 ? bench.scale / 10 : bench.scale;
 		if (i < SIZES - 1)
-			fill(&bench, sizes[i], i ? "medium" : "small");
+			bench_fill_spool(&bench, i ? "medium" : "small", sizes[i], 0, 2);
 		else
 			bench_make_spool(&bench);
 		strcpy(spools[i], bench.spool);

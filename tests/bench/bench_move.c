@@ -16,7 +16,6 @@
 
 #include "../support/bare.h"
 #include "../support/bench.h"
-#include "../support/fill.h"
 
 static const char *const names[] = {"QUEUE", "MIDQUEUE"};
 
@@ -142,27 +141,13 @@ int main(void)
 		.unit = ROW_NANOSECONDS,
 		.elsewhere = "today's tool",
 	};
-	struct fill fill = {
-		.first_process = 200000,
-		.seed = 20130602,
-		.attempts_least = 3,
-		.attempts_most = 9,
-		.age_most = 3 * 86400,
-		.body_max = 3000,
-	};
-	char path[BENCH_PATH + 16], what[64], number[32];
-	int r;
+	char what[64], number[32];
 
 	bench_open(bench);
-	bench_empty_spool(bench, "spool");
-	fill.count = moving.count = bench->scale < 10000    ? bench->scale
-				    : bench->scale < 100000 ? 10000
-							    : bench->scale / 10;
-	bench_say("writing %" PRIu64 " messages", fill.count);
-	snprintf(path, sizeof(path), "%s/QUEUE", bench->spool);
-	r = fill_spool(path, MTA_FLAT, &fill);
-	if (r < 0)
-		bench_fail("cannot fill %s: %s", path, strerror(-r));
+	moving.count = bench->scale < 10000    ? bench->scale
+		       : bench->scale < 100000 ? 10000
+					       : bench->scale / 10;
+	bench_fill_spool(bench, "spool", moving.count, 3, 9);
 	bench_queue(bench, names[0], &moving.queues[0]);
 	bench_queue(bench, names[1], &moving.queues[1]);
 	find_qtool(&moving);

@@ -20,7 +20,6 @@
 #include <unistd.h>
 
 #include "../support/bench.h"
-#include "../support/fill.h"
 #include "../support/process.h"
 
 #define MESSAGES 300  /* in the small spool */
@@ -95,7 +94,7 @@ static void start(struct profile *profile, enum tool tool, const char *output,
 
 static void wait_until_asleep(const struct service *service)
 {
-	if (process_wait_quiet(service->pid, 3 * STATS_MS, stats_now() + 60 * STATS_S) < 0)
+	if (process_wait_quiet(service->pid, 2 * STATS_MS, stats_now() + 60 * STATS_S) < 0)
 		bench_fail("the daemon does not come to rest in 60 s");
 }
 
@@ -282,26 +281,6 @@ static void skip(enum tool tool)
 		 tool == CALLGRIND ? "instructions" : "system calls", tools[tool].missing);
 }
 
-static void fill(struct profile *profile, int which, const char *name, uint64_t count)
-{
-	struct bench *bench = &profile->bench;
-	struct fill fill = {
-		.count = count,
-		.first_process = 800000,
-		.processes = 1,
-		.seed = 20130605,
-		.attempts_most = 2,
-		.age_most = 3 * 86400,
-		.body_max = 1000,
-	};
-	char path[BENCH_PATH + 16];
-
-	bench_empty_spool(bench, name);
-	strcpy(profile->spools[which], bench->spool);
-	snprintf(path, sizeof(path), "%s/QUEUE", bench->spool);
-	check(fill_spool(path, MTA_FLAT, &fill), "cannot fill a spool");
-}
-
 int main(void)
 {
 	static struct profile profile;
@@ -311,8 +290,10 @@ int main(void)
 	profile.keep = getenv("BENCH_PROFILES");
 	mta_init(&profile.mta, 23, 900000, stats_wall() / STATS_S);
 	profile.mta.transcript = false;
-	fill(&profile, 0, "small", MESSAGES);
-	fill(&profile, 1, "large", MESSAGES + MORE);
+	for (int i = 0; i < 2; i++) {
+		bench_fill_spool(&profile.bench, i ? "large" : "small", MESSAGES + i * MORE, 0, 2);
+		strcpy(profile.spools[i], profile.bench.spool);
+	}
 	for (int tool = 0; tool < TOOLS; tool++) {
 		double nothing;
 

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,24 +23,26 @@
 static const char *const tiers[] = {"QUEUE", "MIDQUEUE", "SLOWQUEUE"};
 
 /* For the way out. */
-static char temporary[BENCH_PATH];
+static char temporary[2][BENCH_PATH];
 static pid_t owner;
 
 static void clean_up(void)
 {
-	if (*temporary && getpid() == owner)
-		service_remove_tree(temporary);
-	*temporary = '\0';
+	for (int i = 0; i < 2; i++) {
+		if (*temporary[i] && getpid() == owner)
+			service_remove_tree(temporary[i]);
+		*temporary[i] = '\0';
+	}
 }
 
 /* The processes that this one started die with it (PR_SET_PDEATHSIG), perhaps in the middle of
  * writing: hence the second try. Only what a signal handler may do is done here. */
 static void interrupted(int signal_number)
 {
-	if (*temporary && getpid() == owner && _Fork() == 0) {
+	if (*temporary[0] && getpid() == owner && _Fork() == 0) {
 		execl("/bin/sh", "sh", "-c",
-		      "rm -rf -- \"$1\" 2>/dev/null || { sleep 1; rm -rf -- \"$1\"; }", "sh",
-		      temporary, (char *)NULL);
+		      "rm -rf -- \"$@\" 2>/dev/null || { sleep 1; rm -rf -- \"$@\"; }", "sh",
+		      temporary[0], *temporary[1] ? temporary[1] : (char *)NULL, (char *)NULL);
 		_exit(127);
 	}
 	_exit(128 + signal_number);
@@ -121,10 +124,24 @@ static void find_program(struct bench *bench)
 			   strerror(errno));
 }
 
+static int make_folder(struct bench *bench, const char *base, int which)
+{
+	char path[BENCH_PATH];
+
+	put_path(path, "%s/qfwatch-bench-XXXXXX", base);
+	if (!mkdtemp(path))
+		return -errno;
+	strcpy(temporary[which], path);
+	strcpy(bench->folder, path);
+	put_path(bench->events, "%s/events", bench->folder);
+	return 0;
+}
+
 void bench_open(struct bench *bench)
 {
 	const char *base = getenv("BENCH_DIR");
 	struct sigaction action = {.sa_handler = interrupted};
+	int r;
 
 	*bench = (struct bench){0};
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -135,17 +152,16 @@ void bench_open(struct bench *bench)
 	find_program(bench);
 	if (!base || !*base)
 		base = getenv("TMPDIR");
-	put_path(bench->folder, "%s/qfwatch-bench-XXXXXX", base && *base ? base : "/tmp");
-	if (!mkdtemp(bench->folder))
-		bench_fail("cannot make a folder like %s: %s", bench->folder, strerror(errno));
-	strcpy(temporary, bench->folder);
+	base = base && *base ? base : "/tmp";
+	r = make_folder(bench, base, 0);
+	if (r < 0)
+		bench_fail("cannot make a folder in %s: %s", base, strerror(-r));
 	owner = getpid();
 	atexit(clean_up);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGHUP, &action, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	put_path(bench->events, "%s/events", bench->folder);
 }
 
 void bench_queue(struct bench *bench, const char *tier, struct mta_queue *ret)
@@ -177,31 +193,53 @@ void bench_empty_spool(struct bench *bench, const char *name)
 	make_tiers(bench);
 }
 
-void bench_make_spool(struct bench *bench)
+void bench_fill_spool(struct bench *bench, const char *name, uint64_t count,
+		      uint32_t attempts_least, uint32_t attempts_most)
 {
-	const char *given = getenv("BENCH_SPOOL");
 	struct fill fill = {
-		.count = bench->scale,
+		.count = count,
 		.first_process = 100000,
 		.seed = 20130601,
-		.attempts_most = 2,
+		.attempts_least = attempts_least,
+		.attempts_most = attempts_most,
 		.age_most = 3 * 86400,
 		.body_max = 3000,
 	};
 	char path[BENCH_PATH];
 	int r;
 
-	if (given && *given) {
-		put_path(bench->spool, "%s", given);
-		make_tiers(bench);
-		return;
-	}
-	bench_say("writing %" PRIu64 " messages", bench->scale);
-	bench_empty_spool(bench, "spool");
+	bench_say("writing %" PRIu64 " messages", count);
+	bench_empty_spool(bench, name);
 	put_path(path, "%s/QUEUE", bench->spool);
 	r = fill_spool(path, MTA_FLAT, &fill);
 	if (r < 0)
 		bench_fail("cannot fill %s: %s", path, strerror(-r));
+}
+
+uint64_t bench_fill_memory(struct bench *bench)
+{
+	const char *given = getenv("BENCH_MEMORY"), *base = given && *given ? given : "/dev/shm";
+	uint64_t count = bench->scale < 100000 ? bench->scale : 100000;
+	struct statvfs room;
+
+	/* A message takes two pages or three, and the names and inodes of two files. */
+	if (statvfs(base, &room) < 0 || room.f_bavail * room.f_bsize < count * 20000 ||
+	    make_folder(bench, base, 1) < 0)
+		return 0;
+	bench_fill_spool(bench, "spool", count, 0, 2);
+	return count;
+}
+
+void bench_make_spool(struct bench *bench)
+{
+	const char *given = getenv("BENCH_SPOOL");
+
+	if (given && *given) {
+		put_path(bench->spool, "%s", given);
+		make_tiers(bench);
+	} else {
+		bench_fill_spool(bench, "spool", bench->scale, 0, 2);
+	}
 }
 
 void bench_policy_events(struct bench *bench, const char *rules, const char *sinks,

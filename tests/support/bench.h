@@ -46,8 +46,18 @@ void bench_open(struct bench *bench);
 /* bench->spool with SCALE messages in QUEUE, from BENCH_SPOOL or made now. */
 void bench_make_spool(struct bench *bench);
 
+/* Another one: a folder of that name with `count` messages in QUEUE, of so many attempts. */
+void bench_fill_spool(struct bench *bench, const char *name, uint64_t count,
+		      uint32_t attempts_least, uint32_t attempts_most);
+
 /* An empty spool, in a folder of that name. */
 void bench_empty_spool(struct bench *bench, const char *name);
+
+/* A spool in memory (BENCH_MEMORY, /dev/shm) of SCALE messages, 100,000 at most. From now on
+ * bench->folder is there, too; both go at the end. Returns their number, 0 when there is no room.
+ */
+uint64_t bench_fill_memory(struct bench *bench);
+#define BENCH_NO_MEMORY "skipped: no room in /dev/shm (or in BENCH_MEMORY)"
 
 /* Writes bench->policy: the three tiers of bench->spool and these rules (JSON, comma-separated),
  * events into bench->events. */

@@ -122,7 +122,7 @@ static void save(const struct row *row, const struct series *ratios, const char 
 	json = json_pack("{s:s,s:s,s:s,s:o}", "row", row->key, "what", row->what, "unit",
 			 units[row->unit], "qfwatch", series_json(&row->ours));
 	if (row->bare.count)
-		json_object_set_new(json, "bare", series_json(&row->bare));
+		json_object_set_new(json, "beside", series_json(&row->bare));
 	if (ratios->count)
 		json_object_set_new(json, "ratio", series_json(ratios));
 	if (row->reach)
