@@ -1,7 +1,8 @@
 /* events.js - the last events, live, the newest first.
  *
  * However many come, the list is written four times a second at most, and holds so many lines. While it is paused it stays as it
- * is and counts. The stream is reopened where it broke off (Last-Event-ID).
+ * is and counts. The stream is reopened where it broke off (Last-Event-ID); the daemon may be another one then, so that the last events
+ * are asked for as well, and those that are there already are left out.
  */
 const EVENTS_KEPT = 200;
 const EVENTS_WRITE = 250;
@@ -19,7 +20,7 @@ const FILTERS = new Map([
 ]);
 const LEVELS = {error: '\u2715', warning: '\u25b2', notice: '\u2022'};
 
-const events = {filter: 'usual', last: '', fresh: [], shown: [], paused: false, timer: 0, dropped: 0};
+const events = {filter: 'usual', last: '', seen: new Set(), fresh: [], paused: false, timer: 0, dropped: 0};
 
 function actionWord(action) {
 	return plain(action).replace(/^message-/, '').replace(/-/g, ' ');
@@ -48,13 +49,13 @@ function eventLine(record) {
 	const sign = LEVELS[level] ?? '';
 	const rest = [more.remedy && ['; ', el('bdi', {}, sentence(more.remedy))], more.dry_run && ' (dry run)'];
 	const words = email
-		? [el('span', {class: 'id'}, idLink(email.local_id)), el('bdi', {class: 'place'}, placeOf(more)), el('span', {class: 'soft'}, el('bdi', {}, reasonOf(record)), rest)]
+		? [el('span', {class: 'id'}, idLink(email.local_id)), ' ', el('bdi', {class: 'place'}, placeOf(more)), ' ', el('span', {class: 'soft'}, el('bdi', {}, reasonOf(record)), rest)]
 		: [el('span', {class: 'words'}, el('bdi', {}, record.message), el('span', {class: 'soft'}, rest))];
 
 	return el('li', {class: level},
 		el('time', {datetime: record['@timestamp']}, date ? clock(date) : ''),
 		el('span', {class: 'sign'}, sign && el('span', {'aria-hidden': 'true'}, sign), sign && el('span', {class: 'unseen'}, level)),
-		el('span', {class: 'action'}, actionWord(action)),
+		el('span', {class: 'action'}, actionWord(action)), ' ',
 		words);
 }
 
@@ -82,8 +83,14 @@ function eventsNote() {
 function takeEvent({id, event, data}) {
 	let record;
 
-	if (id)
+	if (id && events.seen.has(id))
+		return;
+	if (id) {
 		events.last = id;
+		events.seen.add(id);
+		if (events.seen.size > 4 * EVENTS_KEPT)
+			events.seen.delete(events.seen.values().next().value);
+	}
 	try {
 		record = JSON.parse(data);
 	} catch {
@@ -113,7 +120,7 @@ async function listen(signal) {
 	const {actions} = FILTERS.get(events.filter);
 
 	try {
-		await readEvents(query('/api/v1/events', {recent: events.last ? '' : EVENTS_KEPT, action: actions?.join(',')}), {
+		await readEvents(query('/api/v1/events', {recent: EVENTS_KEPT, action: actions?.join(',')}), {
 			signal,
 			last: events.last,
 			each: takeEvent,
@@ -139,6 +146,7 @@ byId('events-filter').append(...Array.from(FILTERS, ([value, {title}]) => el('op
 byId('events-filter').addEventListener('change', (change) => {
 	events.filter = change.target.value;
 	events.last = '';
+	events.seen.clear();
 	events.fresh = [];
 	events.dropped = 0;
 	byId('events-list').replaceChildren();

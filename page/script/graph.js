@@ -133,6 +133,9 @@ function planGraph(graph, width) {
 	const count = Math.max(1, ...graph.nodes.map((_, i) => isAlone(graph, i) ? 1 : layer[i] + 1));
 	const columns = width >= LEAST_LAYERED && columnsOf(count, width);
 
+	/* Where no flow leads anywhere, nothing comes from the left. */
+	if (columns && !graph.edges.length)
+		columns.left = 0;
 	return columns ? {kind: 'layered', layer, ...columns} : {kind: 'spine', layer, ...spineColumns(graph, layer, width)};
 }
 
@@ -307,9 +310,12 @@ function backLine(graph, edge, {plan, lanes, layers}) {
 
 /* Labels in one gutter keep their distance. */
 function spreadLabels(lines) {
-	const gutters = Map.groupBy(lines.filter((line) => line.label.gutter !== undefined), (line) => line.label.gutter);
+	const gutters = [];
 
-	for (const group of gutters.values()) {
+	for (const line of lines)
+		if (line.label.gutter !== undefined)
+			(gutters[line.label.gutter] ??= []).push(line);
+	for (const group of gutters.filter(Boolean)) {
 		group.sort((a, b) => a.label.y - b.label.y);
 		for (let i = 1; i < group.length; i++) {
 			const gap = group[i].label.y - group[i - 1].label.y;
@@ -343,7 +349,7 @@ function stubsOf(node, i, place, plan, graph) {
 
 /* ---- spine ---- */
 
-const SPINE = {lane: 15, gap: 38, stub: 88, row: 17};
+const SPINE = {lane: 15, gap: 38, stub: 88, row: 17, card: {least: 120, most: 340}};
 
 /* The rows in topological order, and a lane on the left for each edge that does not lead to the next row. */
 function spineColumns(graph, layer, width) {
@@ -364,9 +370,11 @@ function spineColumns(graph, layer, width) {
 		taken[lane].push([from, to]);
 		lanes.set(edge, lane);
 	}
-	const left = taken.length * SPINE.lane + (taken.length ? 6 : 0);
+	/* Many lanes stand closer together. */
+	const step = Math.min(SPINE.lane, (width - SPINE.card.least - SPINE.stub - 10) / Math.max(1, taken.length));
+	const left = taken.length ? taken.length * step + 10 : 0;
 
-	return {order, row, lanes, left, card: Math.max(120, Math.min(340, width - left - SPINE.stub))};
+	return {order, row, lanes, left, step, card: Math.min(SPINE.card.most, width - left - SPINE.stub)};
 }
 
 function spine(graph, plan, width) {
@@ -398,13 +406,13 @@ function straightLine(graph, edge, {card, left}, places) {
 	return {edge, d: `M${x} ${from} V${to - 5}`, head: {x, y: to, to: 'down'}, label: {x: x + 9, y: to - SPINE.gap / 2, anchor: 'start', one: true}};
 }
 
-function laneLine(graph, edge, {left, lanes, row}, places, notes) {
+function laneLine(graph, edge, {left, lanes, row, step}, places, notes) {
 	const lane = lanes.get(edge);
-	const x = left - 10 - lane * SPINE.lane;
+	const x = left - 12 - lane * step;
 	const mine = notes[row[edge.from]].indexOf(edge);
 	const bottom = places[edge.from].y + graph.nodes[edge.from].height;
 	const y1 = bottom + 12 + mine * SPINE.row;
-	const y2 = places[edge.to].y + 12 + 6 * lane;
+	const y2 = places[edge.to].y + 12 + 6 * lane % (graph.nodes[edge.to].height - 20);
 	const up = y2 < y1;
 	const r = Math.min(6, Math.abs(y2 - y1) / 2);
 	const s = up ? -1 : 1;

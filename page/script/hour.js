@@ -31,7 +31,7 @@ function plotUpdate(figure, [key, title], history) {
 	const at = new Date(moment(history.from).getTime() + values.indexOf(most) * 60000);
 
 	say(caption.children[1], number(sum));
-	say(caption.children[2], most ? `at most ${number(most)} a minute` : 'none');
+	say(caption.children[2], most ? `peak ${short(most)}/min` : 'none');
 	drawing.children[0].setAttribute('d', values.slice(0, -1).map((value, i) => bar(i, value, most)).join(''));
 	drawing.children[1].setAttribute('d', bar(values.length - 1, values.at(-1), most));
 	drawing.setAttribute('aria-label', `${title}: ${number(sum)} in the last hour` +

@@ -4,6 +4,7 @@
  * browser's way back works.
  */
 const FOUND_AT_ONCE = 50;
+const EXPLAINED_PERIOD = 5000;
 const HOLDS = {yes: '\u2713', no: '\u2715', unknown: '?'};
 
 let searching = null;
@@ -16,7 +17,7 @@ const wanted = () => Object.fromEntries(new URLSearchParams(location.hash.slice(
 function hashFor(text) {
 	const domain = text.replace(/^.*@/, '').toLowerCase();
 
-	return '#' + new URLSearchParams(/[.@*?]/.test(text) ? {domain} : {id: text.replace(/^[qdtxh]f/i, '')});
+	return '#' + new URLSearchParams(/[.@*?]/.test(text) ? {domain} : {id: text.replace(/^[qdtxhQ]f/, '')});
 }
 
 byId('search').addEventListener('submit', (event) => {
@@ -33,13 +34,6 @@ byId('search').addEventListener('submit', (event) => {
 
 addEventListener('hashchange', () => search(true));
 
-addEventListener('keydown', (event) => {
-	if (event.key === '/' && !event.ctrlKey && !event.metaKey && !event.altKey && !event.target.closest?.('input, select, textarea')) {
-		event.preventDefault();
-		byId('wanted').focus();
-	}
-});
-
 byId('message-close').addEventListener('click', () => {
 	history.pushState(null, '', location.pathname);
 	search(false);
@@ -47,44 +41,63 @@ byId('message-close').addEventListener('click', () => {
 });
 
 /* `asked`: somebody waits for it; the heading of the answer gets the focus, so that it is read. */
-async function search(asked) {
+function search(asked) {
 	const {id, domain, tier} = wanted();
 	const section = byId('message');
 
 	searching?.abort();
-	if (!id && !domain) {
-		show(section, false);
+	explained.id = id ?? '';
+	explained.text = '';
+	show(section, Boolean(id || domain));
+	if (section.hidden)
 		return;
-	}
-	const control = searching = new AbortController();
-
 	byId('wanted').value = id ?? domain;
 	say(byId('message-title'), id ?? domain);
 	byId('message-body').replaceChildren(el('p', {class: 'soft'}, 'Asking\u2026'));
-	show(section, true);
 	if (asked) {
 		byId('message-title').focus({preventScroll: true});
 		section.scrollIntoView({block: 'nearest', behavior: 'auto'});
 	}
-	try {
-		if (id)
-			await searchId(id, control.signal);
-		else
-			await searchDomain(domain, tier ?? '', control.signal);
-	} catch (error) {
-		if (control.signal.aborted)
-			return;
-		if (!(error instanceof Refused) && !/abort|fetch|network|timeout/i.test(error.name + error.message))
-			throw error;
-		byId('message-body').replaceChildren(el('p', {}, error instanceof Refused ? sentence(error.message) : 'The daemon does not answer.'),
-			...(error.remedy ? [el('p', {class: 'remedy'}, sentence(error.remedy))] : []));
+	if (id) {
+		explainedPoller.restart();
+	} else {
+		searching = new AbortController();
+		searchDomain(domain, tier ?? '', searching.signal);
 	}
 }
 
-async function searchId(id, signal) {
-	const answer = await ask('/api/v1/messages/' + encodeURIComponent(id), {signal});
+/* The explanation is asked for again while it is shown, so that a message on its way is seen; it is written anew only when it says
+ * something else. */
+const explained = {id: '', text: ''};
 
-	byId('message-body').replaceChildren(...answer.messages.map(explanation));
+async function askExplained(signal) {
+	const {id} = explained;
+
+	if (!id)
+		return;
+	try {
+		const {messages} = await ask('/api/v1/messages/' + encodeURIComponent(id), {signal});
+		const text = JSON.stringify(messages.map((message) => ({...message, at: ''})));
+
+		if (text !== explained.text)
+			byId('message-body').replaceChildren(...messages.map(explanation));
+		explained.text = text;
+	} catch (error) {
+		if (signal.aborted || error.status === 401)
+			return;
+		/* What was shown stays, unless the daemon knows better. */
+		if (error instanceof Refused || !explained.text)
+			refusedSearch(error);
+		if (error instanceof Refused)
+			explained.text = '';
+	}
+}
+
+const explainedPoller = new Poller(EXPLAINED_PERIOD, askExplained);
+
+function refusedSearch(error) {
+	byId('message-body').replaceChildren(el('p', {}, error instanceof Refused ? sentence(error.message) : 'The daemon does not answer.'),
+		...(error.remedy ? [el('p', {class: 'remedy'}, sentence(error.remedy))] : []));
 }
 
 /* ---- the messages for a domain ---- */
@@ -97,21 +110,25 @@ async function searchDomain(domain, tier, signal) {
 
 	const next = async () => {
 		more.disabled = true;
-		const answer = await ask(query('/api/v1/messages', {domain, tier, limit: FOUND_AT_ONCE, cursor}), {signal});
-
+		try {
+			take(await ask(query('/api/v1/messages', {domain, tier, limit: FOUND_AT_ONCE, cursor}), {signal}));
+		} catch (error) {
+			if (!signal.aborted && !cursor)
+				refusedSearch(error);
+		}
+		more.disabled = false;
+	};
+	const take = (answer) => {
 		if (!cursor)
 			byId('message-body').replaceChildren(count, foundTable(domain, table), more);
 		table.append(...answer.messages.map(foundRow));
 		cursor = answer.next ?? '';
 		more.hidden = !cursor;
-		more.disabled = false;
-		show(table.parentElement.parentElement, table.children.length > 0);
+		show(table.closest('.scroll'), table.children.length > 0);
 		say(count, table.children.length ? `${plural(table.children.length, 'message')}${cursor ? ' and more' : ''} for ${domain}${tier ? ' in ' + tier : ''}`
 			: `No messages for ${domain}${tier ? ' in ' + tier : ''}.`);
 	};
-	more.addEventListener('click', () => next().catch(() => {
-		more.disabled = false;
-	}));
+	more.addEventListener('click', next);
 	await next();
 }
 

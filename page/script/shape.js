@@ -92,46 +92,64 @@ function shade(value, most) {
 	return value ? Math.max(1, Math.round((value / most) ** 0.4 * SHADES)) : 0;
 }
 
-function shapeRow(row, columns, most, by) {
-	const total = row === shapeState.answer.rows[0];
-	const sums = columns.map(({from, to}) => row.counts.slice(from, to).reduce((a, b) => a + b, 0));
-	const title = total ? 'TOTAL' : by === 'recipient' && row.name !== '(other)'
-		? el('a', {href: '#' + new URLSearchParams({domain: row.name, ...(shapeState.tier && {tier: shapeState.tier})})}, el('bdi', {}, row.name))
-		: el('bdi', {}, row.name);
+const sumOf = (row, {from, to}) => row.counts.slice(from, to).reduce((a, b) => a + b, 0);
 
-	return el('tr', {class: total && 'total'}, el('th', {scope: 'row'}, title), el('td', {}, short(row.total)),
-		sums.map((sum) => el('td', {class: 'h' + (total ? 0 : shade(sum, most))}, sum ? short(sum) : el('span', {class: 'nil'}, '0'))));
+function shapeRowMake({name}, columns) {
+	const {by, tier} = shapeState;
+	const title = by === 'recipient' && name !== 'TOTAL' && name !== '(other)'
+		? el('a', {href: '#' + new URLSearchParams({domain: name, ...(tier && {tier})})}, el('bdi', {}, name))
+		: el('bdi', {}, name);
+
+	return el('tr', {}, el('th', {scope: 'row'}, title), el('td'), columns.map(() => el('td')));
 }
 
+function shapeRowUpdate(line, row, columns, most, total) {
+	line.classList.toggle('total', total);
+	say(line.cells[1], short(row.total));
+	columns.forEach((column, i) => {
+		const sum = sumOf(row, column);
+		const cell = line.cells[i + 2];
+
+		say(cell, short(sum));
+		cell.className = sum ? 'h' + (total ? 0 : shade(sum, most)) : 'nil';
+	});
+}
+
+function shapeTable(columns, by, where) {
+	return el('table', {class: narrow() ? 'heat few' : 'heat'},
+		el('caption', {class: 'unseen'}, `Messages by ${by} domain and age, ${where}`),
+		el('thead', {}, el('tr', {}, el('th', {scope: 'col'}, by === 'sender' ? 'Sender domain' : 'Domain'), el('th', {scope: 'col'}, 'Total'),
+			columns.map(({title, long}) => el('th', {scope: 'col', abbr: long}, title)))),
+		el('tbody'));
+}
+
+/* The table is made anew only when its question is another one: so the focus and a selection stay. */
 function drawShape() {
-	const {answer, error, by, tier} = shapeState;
+	const {answer, error} = shapeState;
 	const body = byId('shape-body');
 
 	if (error || !answer) {
 		body.replaceChildren(el('p', {class: 'soft'}, error || 'Not known yet.'));
 		return;
 	}
+	const {by, tier} = answer;
+	const where = tier ? `in ${tier}` : 'in all tiers';
 	const columns = columnsFor(answer.bounds);
 	const rows = answer.rows.slice(0, 1 + rowsShown());
 	const cut = answer.cut + answer.rows.length - rows.length;
-	const most = Math.max(1, ...rows.slice(1).flatMap((row) => columns.map(({from, to}) => row.counts.slice(from, to).reduce((a, b) => a + b, 0))));
-	const where = tier ? `in ${tier}` : 'in all tiers';
+	const most = Math.max(1, ...rows.slice(1).flatMap((row) => columns.map((column) => sumOf(row, column))));
+	const question = JSON.stringify([by, tier, columns.length]);
 
 	if (rows.length < 2) {
-		body.replaceChildren(el('p', {class: 'soft'}, `No messages ${where}.`));
+		body.replaceChildren(el('p', {class: 'soft'}, tier ? `No messages ${where}.` : 'No messages in any tier.'));
 		return;
 	}
-	/* A link in the table may have the focus: it gets it again. */
-	const focus = body.contains(document.activeElement) ? document.activeElement.getAttribute('href') : null;
-	body.replaceChildren(
-		el('table', {class: narrow() ? 'heat few' : 'heat'},
-			el('caption', {class: 'unseen'}, `Messages by ${by} domain and age, ${where}`),
-			el('thead', {}, el('tr', {}, el('th', {scope: 'col'}, by === 'sender' ? 'Sender domain' : 'Domain'), el('th', {scope: 'col'}, 'Total'),
-				columns.map(({title, long}) => el('th', {scope: 'col', abbr: long}, title)))),
-			el('tbody', {}, rows.map((row) => shapeRow(row, columns, most, by)))),
-		...(cut ? [el('p', {class: 'soft'}, `and ${plural(cut, 'more domain')} with fewer`)] : []));
-	if (focus)
-		[...body.querySelectorAll('a')].find((link) => link.getAttribute('href') === focus)?.focus();
+	if (body.firstElementChild?.localName !== 'table' || body.dataset.question !== question)
+		body.replaceChildren(shapeTable(columns, by, where), el('p', {class: 'soft'}));
+	body.dataset.question = question;
+	keyed(body.querySelector('tbody'), rows.map((row, i) => ({...row, isTotal: i === 0})), (row) => (row.isTotal ? 'total\n' : '\n') + row.name,
+		(row) => shapeRowMake(row, columns), (line, row) => shapeRowUpdate(line, row, columns, most, row.isTotal));
+	say(body.lastElementChild, cut ? `and ${plural(cut, 'more domain')} with fewer` : '');
 }
 
 /* What stands above the table has changed its height. */

@@ -5,7 +5,7 @@
  */
 const PULSE = 2000;
 const SLOW_ANSWER = 4000;
-const SLOWEST_RETRY = 10000;
+const SLOWEST_RETRY = 5000;
 
 const SIGNS = {sound: '\u25cf', trouble: '\u25b2', lost: '\u2715', wait: '\u25cb', token: '\u25cb'};
 

@@ -48,11 +48,17 @@ function show(element, shown) {
 /* keyed(parent, items, key, make, update): one child for each item, those that stay are kept, with
  * the focus in them. */
 function keyed(parent, items, key, make, update) {
-	const old = new Map(Array.from(parent.children, (child) => [child.dataset.key, child]));
-	let place = parent.firstElementChild;
+	const old = new Map();
 
+	for (const child of [...parent.children]) {
+		if (old.has(child.dataset.key))
+			child.remove();
+		else
+			old.set(child.dataset.key, child);
+	}
+	let place = parent.firstElementChild;
 	for (const item of items) {
-		const name = plain(key(item));
+		const name = String(key(item));
 		let child = old.get(name);
 
 		old.delete(name);
