@@ -15,7 +15,7 @@ layers="
 units xalloc clock json_line json_text memory moment plain feed columns event_record
 event_log event_filter event_show
 problem text pool paths wildcard pattern suggest syntax file load_value load_address load_tiers load_pattern load_when load_then load_rules load_digest load_sinks load_events load_listen load_metrics duplicates match describe compare decide cases prove policy filter load
-log qfile qtext trouble sendmail_cf shell qctrl qctrl_pattern sha256 addresses
+log qfile qtext trouble sendmail_cf runner rights processes shell qctrl qctrl_pattern sha256 addresses
 qctrl_policy qctrl_policy_parts qctrl_when qctrl_comment
 exposition table domains ages tally labels claim listener control lock program sink sink_socket sink_stdout sink_file sink_fifo sink_syslog sink_journal locked
 spool scan notify worker
@@ -30,8 +30,9 @@ http http_parts http_request http_walk http_task http_status http_metrics http_p
 client
 answer
 top_parts top_model top_page top_screen
+doctor doctor_parts doctor_policy doctor_daemon doctor_rights doctor_runners doctor_sendmail doctor_spool doctor_pace doctor_system doctor_show
 supervisor loop explain explain_text explain_json
-command query cmd_run cmd_check cmd_explain cmd_plan cmd_replay cmd_move cmd_events cmd_import_qctrl cmd_list cmd_shape cmd_status cmd_top
+command query cmd_run cmd_check cmd_explain cmd_plan cmd_replay cmd_move cmd_events cmd_doctor cmd_import_qctrl cmd_list cmd_shape cmd_status cmd_top
 main
 "
 

@@ -72,18 +72,6 @@ static void note_directories(const struct policy *policy, const char *path,
 
 /* ---- sendmail's own file ---- */
 
-/* The file that the policy calls sendmail with, or NULL. */
-static const char *find_cf(const struct policy *policy)
-{
-	for (char **argument = policy->sendmail + 1; argument[-1] && *argument; argument++) {
-		if (strcmp(*argument, "-C") == 0)
-			return argument[1];
-		if (strncmp(*argument, "-C", 2) == 0)
-			return *argument + 2;
-	}
-	return NULL;
-}
-
 /* One that the policy names may stand on another machine; one that the operator names must be
  * here. */
 static void report_cf(const char *file, int error, bool asked, const char *path,
@@ -104,7 +92,8 @@ static void report_cf(const char *file, int error, bool asked, const char *path,
 static void prove(const struct policy *policy, const char *path, const char *file,
 		  struct problems *problems)
 {
-	struct prove_sendmail sendmail = {.file = file ? file : find_cf(policy)};
+	struct prove_sendmail sendmail = {.file = file ? file
+						       : sendmail_cf_named(policy->sendmail)};
 	struct sendmail_cf cf;
 	int r;
 

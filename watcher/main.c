@@ -17,6 +17,7 @@ static const struct command commands[] = {
 	{"move", "move messages to a tier by hand", cmd_move},
 	{"events", "print what was recorded: a message's history, what a rule did, what comes in",
 	 cmd_events},
+	{"doctor", "tell what keeps tiers empty or mail stuck", cmd_doctor},
 	{"import-qctrl", "write a policy from qctrl command lines", cmd_import_qctrl},
 };
 

@@ -84,13 +84,24 @@ static void set_return(struct sendmail_cf *cf, const char *value, int kind)
 			cf->queue_return[i] = seconds;
 }
 
-static void set_directory(struct sendmail_cf *cf, const char *value)
+/* A macro in it is only known to sendmail. */
+static void set_path(char *path, const char *value)
 {
-	/* A macro in it is only known to sendmail. */
-	if (strchr(value, '$') || strlen(value) >= sizeof(cf->queue_directory))
-		cf->queue_directory[0] = '\0';
+	if (strchr(value, '$') || strlen(value) >= PATH_MAX)
+		path[0] = '\0';
 	else
-		strcpy(cf->queue_directory, value);
+		strcpy(path, value);
+}
+
+/* As far as one of the bytes in `end`. */
+static void set_name(char *name, const char *value, const char *end)
+{
+	size_t length = strcspn(value, end);
+
+	if (length >= SENDMAIL_CF_NAME || memchr(value, '$', length))
+		length = 0;
+	memcpy(name, value, length);
+	name[length] = '\0';
 }
 
 static void set_option(struct sendmail_cf *cf, const char *name, const char *value)
@@ -106,7 +117,15 @@ static void set_option(struct sendmail_cf *cf, const char *name, const char *val
 	else if (strcasecmp(name, "MaxQueueAge") == 0)
 		sendmail_cf_duration(value, MINUTE, &cf->max_queue_age);
 	else if (strcasecmp(name, "QueueDirectory") == 0)
-		set_directory(cf, value);
+		set_path(cf->queue_directory, value);
+	else if (strcasecmp(name, "PidFile") == 0)
+		set_path(cf->pid_file, value);
+	else if (strcasecmp(name, "RunAsUser") == 0)
+		set_name(cf->run_as, value, ":. \t");
+	else if (strcasecmp(name, "TrustedUser") == 0)
+		set_name(cf->trusted, value, " \t");
+	else if (strcasecmp(name, "QueueFileMode") == 0)
+		cf->queue_file_mode = (unsigned)strtoul(value, NULL, 8) & 07777;
 	for (int i = 0; i < SENDMAIL_CF_KINDS; i++)
 		if (strcasecmp(name, returns[i]) == 0)
 			set_return(cf, value, i);
@@ -122,16 +141,62 @@ static void cut_blanks(char *text)
 		text[--length] = '\0';
 }
 
+/* "Qslow, Path=/var/spool/slow, Interval=30m": fields count by their first letter. One that is
+ * named again is changed. */
+static void read_group(struct sendmail_cf *cf, char *text)
+{
+	struct sendmail_cf_group *group = NULL;
+	char *field, *rest = text;
+	char name[SENDMAIL_CF_NAME];
+
+	set_name(name, text, ", \t");
+	if (!*name)
+		return;
+	for (size_t i = 0; i < cf->n_groups && !group; i++)
+		if (strcasecmp(cf->groups[i].name, name) == 0)
+			group = &cf->groups[i];
+	if (!group) {
+		if (cf->n_groups == SENDMAIL_CF_GROUPS)
+			return;
+		group = &cf->groups[cf->n_groups++];
+		strcpy(group->name, name);
+	}
+	strsep(&rest, ",");
+	while ((field = strsep(&rest, ","))) {
+		char *value = strchr(field, '=');
+
+		field += strspn(field, " \t");
+		if (*field != 'P' || !value)
+			continue;
+		value += 1 + strspn(value + 1, " \t");
+		cut_blanks(value);
+		set_path(group->path, value);
+	}
+}
+
+/* "DSrelay.example.net": the macro of one letter. */
+static void read_macro(struct sendmail_cf *cf, const char *text)
+{
+	if (strncmp(text, "{S}", 3) == 0)
+		set_name(cf->smart_host, text + 3, "");
+	else if (*text == 'S')
+		set_name(cf->smart_host, text + 1, "");
+}
+
 /* A whole line: "O Name=value", or an option of one letter as of old: "OQ/var/spool/mqueue". */
 static void read_line(struct sendmail_cf *cf, char *line)
 {
 	char *name = line + 1, *value, *slash;
 
+	cut_blanks(line);
+	if (line[0] == 'Q')
+		read_group(cf, line + 1);
+	else if (line[0] == 'D')
+		read_macro(cf, line + 1);
 	if (line[0] != 'O')
 		return;
-	cut_blanks(line);
 	if (*name == 'Q') {
-		set_directory(cf, name + 1);
+		set_path(cf->queue_directory, name + 1);
 	} else if (*name == 'T') {
 		slash = strchr(name, '/');
 		if (slash)
@@ -179,7 +244,30 @@ void sendmail_cf_parse(const char *text, size_t length, struct sendmail_cf *ret)
 	}
 }
 
+void sendmail_cf_option(struct sendmail_cf *cf, const char *option)
+{
+	char line[LINE];
+	size_t length = strlen(option);
+
+	if (length + 3 > sizeof line)
+		return;
+	memcpy(line, "O ", 2);
+	memcpy(line + 2, option, length + 1);
+	read_line(cf, line);
+}
+
 /* ---- files ---- */
+
+const char *sendmail_cf_named(char *const *words)
+{
+	for (char *const *word = words + 1; word[-1] && *word; word++) {
+		if (strcmp(*word, "-C") == 0)
+			return word[1];
+		if (strncmp(*word, "-C", 2) == 0)
+			return *word + 2;
+	}
+	return NULL;
+}
 
 static int parse_file(int fd, struct sendmail_cf *ret)
 {

@@ -307,6 +307,7 @@ static void read_one(struct reader *reader, const struct name *name)
 	trouble = read_control(reader, dir->qf, name, text);
 	if (trouble == TROUBLE_NONE) {
 		facts.data_elsewhere = file->data_elsewhere;
+		facts.stat = &reader->control.stat;
 		facts.message = (struct policy_message){
 			.tier = dir->tier,
 			.attempts = file->attempts,
@@ -320,8 +321,11 @@ static void read_one(struct reader *reader, const struct name *name)
 	control_close(&reader->control);
 	if (trouble == TROUBLE_GONE)
 		reader->tiers[dir->tier].gone++;
-	else if (trouble != TROUBLE_NONE)
+	else if (trouble != TROUBLE_NONE) {
 		note_trouble(reader, trouble, dir->tier, text);
+		if (reader->order->leave)
+			reader->order->leave(reader->context, dir, text, trouble);
+	}
 }
 
 static void *read_share(void *context)

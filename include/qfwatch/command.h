@@ -30,6 +30,7 @@ int cmd_list(int argc, char **argv);
 int cmd_shape(int argc, char **argv);
 int cmd_plan(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
 int cmd_import_qctrl(int argc, char **argv);
 
 #endif

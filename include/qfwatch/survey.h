@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "qfwatch/policy.h"
 #include "qfwatch/spool.h"
@@ -52,6 +53,7 @@ struct survey_facts {
 	bool held;	     /* its control file is an hf */
 	const char *id;
 	size_t id_length;
+	const struct stat *stat; /* of its control file */
 };
 
 /* What is to be known, and who is told. contexts[i] is only used by thread i. */
@@ -61,6 +63,9 @@ struct survey_order {
 	uint64_t skip_tiers; /* bit i: the messages in tier i are not read at all */
 	unsigned threads;    /* 1 to SURVEY_MAX_THREADS */
 	void (*take)(void *context, const struct survey_facts *facts);
+	/* Is told of each one that cannot be read or believed; NULL: nobody. */
+	void (*leave)(void *context, const struct qdir *dir, const char *name,
+		      enum trouble trouble);
 	void *const *contexts;
 };
 

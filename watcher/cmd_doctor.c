@@ -1,0 +1,118 @@
+/* cmd_doctor.c - qfwatch doctor: what keeps tiers empty, or mail stuck. */
+#include "qfwatch/command.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "qfwatch/doctor.h"
+
+static const char usage[] =
+	"usage: qfwatch doctor [-c FILE] [--json] [-u USER] [--sendmail-cf FILE] [--root DIR] "
+	"[--proc DIR]\n"
+	"       qfwatch doctor --list\n"
+	"\n"
+	"Examines the installation around a policy: rights, the daemon, sendmail's options, queue "
+	"runners, what stands\n"
+	"in the spool, file systems and limits. Tells what is wrong, by what it was seen, and what "
+	"to do. Changes\n"
+	"nothing; takes no lock; a daemon may run or not.\n"
+	"\n"
+	"  -c, --config FILE   the policy (default " COMMAND_DEFAULT_POLICY ")\n"
+	"  -u, --user USER     judge rights as if this user ran qfwatch (default: who runs the "
+	"daemon; else User= of\n"
+	"                      its unit; else yourself)\n"
+	"  --sendmail-cf FILE  sendmail's file (default: the one in use, else "
+	"/etc/mail/sendmail.cf)\n"
+	"  --root DIR          look for /etc, /run, /usr and /proc below DIR\n"
+	"  --proc DIR          look for the processes there (default /proc below the root)\n"
+	"  --list              the names of all findings, and what each means\n"
+	"  --json              the report as one JSON object\n"
+	"  -h, --help          this text\n"
+	"\n"
+	"Exit code 0: sound, but perhaps for notes; 1: there are errors or warnings.\n";
+
+static void print_kinds(void)
+{
+	static const char *const severities[] = {
+		[DOCTOR_NOTE] = "note",
+		[DOCTOR_WARNING] = "warning",
+		[DOCTOR_ERROR] = "error",
+	};
+
+	for (int i = 0; i < DOCTOR_KINDS; i++)
+		printf("%-17s %-8s %s\n", doctor_name((enum doctor_kind)i),
+		       severities[doctor_severity((enum doctor_kind)i)],
+		       doctor_meaning((enum doctor_kind)i));
+}
+
+static int run(const struct doctor_request *request, bool json)
+{
+	struct doctor *doctor = doctor_examine(request);
+	const struct doctor_report *report = doctor_result(doctor);
+	int code = doctor_sound(report) ? EXIT_DONE : EXIT_PROBLEM;
+
+	if (json)
+		doctor_print_json(report, stdout);
+	else
+		doctor_print_text(report, stdout);
+	doctor_free(doctor);
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		perror("qfwatch doctor: standard output");
+		code = EXIT_REFUSED;
+	}
+	return code;
+}
+
+int cmd_doctor(int argc, char **argv)
+{
+	enum { SENDMAIL_CF = 256, ROOT, PROC, LIST, JSON };
+	static const struct option options[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"user", required_argument, NULL, 'u'},
+		{"sendmail-cf", required_argument, NULL, SENDMAIL_CF},
+		{"root", required_argument, NULL, ROOT},
+		{"proc", required_argument, NULL, PROC},
+		{"list", no_argument, NULL, LIST},
+		{"json", no_argument, NULL, JSON},
+		{"help", no_argument, NULL, 'h'},
+		{0}};
+	struct doctor_request request = {.policy = COMMAND_DEFAULT_POLICY, .root = ""};
+	bool json = false;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:u:h", options, NULL)) != -1)
+		switch (c) {
+		case 'c':
+			request.policy = optarg;
+			break;
+		case 'u':
+			request.user = optarg;
+			break;
+		case SENDMAIL_CF:
+			request.sendmail_cf = optarg;
+			break;
+		case ROOT:
+			request.root = strcmp(optarg, "/") == 0 ? "" : optarg;
+			break;
+		case PROC:
+			request.proc = optarg;
+			break;
+		case LIST:
+			print_kinds();
+			return EXIT_DONE;
+		case JSON:
+			json = true;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return EXIT_DONE;
+		default:
+			fputs(usage, stderr);
+			return EXIT_USAGE;
+		}
+	if (optind == argc)
+		return run(&request, json);
+	fprintf(stderr, "qfwatch doctor: unexpected argument \"%s\"\n%s", argv[optind], usage);
+	return EXIT_USAGE;
+}

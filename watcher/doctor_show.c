@@ -1,0 +1,150 @@
+/* doctor_show.c - the report of doctor.h, for programs and for people. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "qfwatch/clock.h"
+#include "qfwatch/doctor.h"
+#include "qfwatch/json_line.h"
+#include "qfwatch/moment.h"
+#include "qfwatch/xalloc.h"
+
+/* Lines of text are not longer, where words allow it. */
+#define WIDTH 100
+
+static const char *const severities[] = {
+	[DOCTOR_NOTE] = "note",
+	[DOCTOR_WARNING] = "warning",
+	[DOCTOR_ERROR] = "error",
+};
+
+/* ---- JSON ---- */
+
+/* Names of files and titles of processes are any bytes. */
+static void print_string(const char *text, FILE *to)
+{
+	size_t length = strlen(text);
+	struct json_line line = {.size = 6 * length + 2};
+
+	line.buffer = xcalloc(1, line.size);
+	json_line_string(&line, text, length, line.size);
+	fwrite(line.buffer, 1, line.length, to);
+	free(line.buffer);
+}
+
+static void print_list(char *const *list, size_t count, FILE *to)
+{
+	fputc('[', to);
+	for (size_t i = 0; i < count; i++) {
+		if (i)
+			fputc(',', to);
+		print_string(list[i], to);
+	}
+	fputc(']', to);
+}
+
+static void print_finding(const struct doctor_finding *finding, FILE *to)
+{
+	fprintf(to, "{\"id\":\"%s\",\"severity\":\"%s\",\"tier\":", doctor_name(finding->kind),
+		severities[doctor_severity(finding->kind)]);
+	if (finding->tier)
+		print_string(finding->tier, to);
+	else
+		fputs("null", to);
+	fputs(",\"what\":", to);
+	print_string(finding->what, to);
+	fputs(",\"evidence\":", to);
+	print_list(finding->evidence, finding->n_evidence, to);
+	fputs(",\"remedy\":", to);
+	print_string(finding->remedy ? finding->remedy : "", to);
+	fputc('}', to);
+}
+
+void doctor_print_json(const struct doctor_report *report, FILE *to)
+{
+	char when[MOMENT_TEXT];
+
+	fprintf(to, "{\"version\":\"" QFWATCH_VERSION "\",\"at\":\"%s\",\"took\":%.3f,\"sound\":%s",
+		moment_utc(report->at / CLOCK_SECOND, when, sizeof when),
+		(double)report->took / 1e9, doctor_sound(report) ? "true" : "false");
+	fputs(",\"findings\":[", to);
+	for (size_t i = 0; i < report->n_findings; i++) {
+		if (i)
+			fputc(',', to);
+		print_finding(report->findings[i], to);
+	}
+	fputs("],\"checked\":", to);
+	print_list(report->checked.list, report->checked.count, to);
+	fputs(",\"unchecked\":", to);
+	print_list(report->unchecked.list, report->unchecked.count, to);
+	fputs("}\n", to);
+}
+
+/* ---- text ---- */
+
+/* Words, broken between them where a line gets too long; what follows the first line is put in.
+ * Control characters become "?". */
+static void print_words(const char *first, const char *indent, const char *text, FILE *to)
+{
+	size_t column = strlen(first);
+
+	fputs(first, to);
+	while (*text) {
+		size_t length = strcspn(text, " ");
+
+		if (column + length > WIDTH && column > strlen(indent)) {
+			fprintf(to, "\n%s", indent);
+			column = strlen(indent);
+		}
+		for (size_t i = 0; i < length; i++)
+			fputc((unsigned char)text[i] < ' ' || text[i] == 127 ? '?' : text[i], to);
+		column += length;
+		text += length;
+		if (*text) {
+			fputc(*text++, to);
+			column++;
+		}
+	}
+	fputc('\n', to);
+}
+
+static void print_one(const struct doctor_finding *finding, FILE *to)
+{
+	fprintf(to, "%s  %s", severities[doctor_severity(finding->kind)],
+		doctor_name(finding->kind));
+	if (finding->tier)
+		fprintf(to, "  %s", finding->tier);
+	fputc('\n', to);
+	print_words("  ", "  ", finding->what, to);
+	for (size_t i = 0; i < finding->n_evidence; i++)
+		print_words("    - ", "      ", finding->evidence[i], to);
+	if (finding->remedy && *finding->remedy)
+		print_words("  remedy: ", "          ", finding->remedy, to);
+	fputc('\n', to);
+}
+
+static void print_lines(const char *title, const struct doctor_lines *lines, FILE *to)
+{
+	if (!lines->count)
+		return;
+	fprintf(to, "%s\n", title);
+	for (size_t i = 0; i < lines->count; i++)
+		print_words("  ", "    ", lines->list[i], to);
+}
+
+void doctor_print_text(const struct doctor_report *report, FILE *to)
+{
+	size_t counts[3] = {0};
+
+	for (size_t i = 0; i < report->n_findings; i++) {
+		print_one(report->findings[i], to);
+		counts[doctor_severity(report->findings[i]->kind)]++;
+	}
+	print_lines("checked:", &report->checked, to);
+	print_lines("could not check:", &report->unchecked, to);
+	if (doctor_sound(report))
+		fprintf(to, "\nsound: no errors and no warnings");
+	else
+		fprintf(to, "\n%zu errors, %zu warnings", counts[DOCTOR_ERROR],
+			counts[DOCTOR_WARNING]);
+	fprintf(to, ", %zu notes, in %.1f s\n", counts[DOCTOR_NOTE], (double)report->took / 1e9);
+}

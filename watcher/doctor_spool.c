@@ -1,0 +1,709 @@
+/* doctor_spool.c - what stands in the tiers: every name, and every control file; nothing is
+ * sampled.
+ *
+ * Names first: what is no message, and bodies that belong to none. Then the messages (survey.h).
+ * What looks wrong in passing is looked at again by its name before it is told, because messages
+ * come and go meanwhile.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "doctor_parts.h"
+#include "qfwatch/scan.h"
+#include "qfwatch/survey.h"
+#include "qfwatch/trouble.h"
+#include "qfwatch/units.h"
+#include "qfwatch/xalloc.h"
+
+#define DAY 86400
+
+/* Runners remove an empty qf after ten minutes; a qf that is being written is not that slow either.
+ */
+#define SETTLED 600
+
+/* A clock that is off by less is no trouble. */
+#define SLACK 300
+
+/* What is counted, for each tier. */
+enum count {
+	GIVEN_UP,
+	ORPHANS,
+	STALE,
+	HIDDEN,
+	MISSING_DF,
+	UNSAFE_MODE,
+	UNSAFE_OWNER,
+	ELSEWHERE,
+	EMPTY,
+	FUTURE,
+	FORBIDDEN, /* the daemon's user may not read it */
+	UNLINKABLE,
+	FOREIGN, /* not the daemon's user's own */
+	UNTRIED,
+	COUNTS,
+};
+
+struct tally {
+	uint64_t count;
+	char example[SPOOL_NAME_MAX + 16]; /* printable */
+};
+
+/* What one thread has counted. */
+struct counts {
+	struct doctor *doctor;
+	struct tally tallies[POLICY_MAX_TIERS][COUNTS];
+	struct tally troubles[POLICY_MAX_TIERS][TROUBLES];
+	uint64_t messages[POLICY_MAX_TIERS], waiting[POLICY_MAX_TIERS];
+	uint32_t most_attempts[POLICY_MAX_TIERS];
+	int64_t newest_attempt[POLICY_MAX_TIERS];
+	uint64_t orphan_bytes;
+};
+
+static void note(struct tally *tally, const char *name)
+{
+	if (tally->count++)
+		return;
+	strncpy(tally->example, name, sizeof tally->example - 1);
+	for (char *c = tally->example; *c; c++)
+		if (*c <= ' ' || *c > '~')
+			*c = '?';
+}
+
+/* ---- names ---- */
+
+/* Ids that a control file stands for, by their hash. A collision hides a body without one, and
+ * never makes one up. */
+struct set {
+	uint64_t *slots;
+	size_t room, used; /* room is a power of two */
+};
+
+static uint64_t hash_of(const char *id)
+{
+	uint64_t hash = 0xcbf29ce484222325u;
+
+	for (; *id; id++)
+		hash = (hash ^ (unsigned char)*id) * 0x100000001b3u;
+	hash ^= hash >> 29;
+	hash *= 0x9e3779b97f4a7c15u;
+	return hash ? hash : 1;
+}
+
+static size_t slot_of(const struct set *set, uint64_t hash)
+{
+	size_t at = (hash >> 7) & (set->room - 1);
+
+	while (set->slots[at] && set->slots[at] != hash)
+		at = (at + 1) & (set->room - 1);
+	return at;
+}
+
+static void put(struct set *set, const char *id)
+{
+	uint64_t hash = hash_of(id);
+
+	if (2 * set->used >= set->room) {
+		struct set larger = {.room = set->room ? 2 * set->room : 1024};
+
+		larger.slots = xcalloc(larger.room, sizeof *larger.slots);
+		larger.used = set->used;
+		for (size_t i = 0; i < set->room; i++)
+			if (set->slots[i])
+				larger.slots[slot_of(&larger, set->slots[i])] = set->slots[i];
+		free(set->slots);
+		*set = larger;
+	}
+	if (!set->slots[slot_of(set, hash)])
+		set->used++;
+	set->slots[slot_of(set, hash)] = hash;
+}
+
+struct walk {
+	struct counts *counts;
+	const struct qdir *dir;
+	struct set controls;
+};
+
+static bool is_old(int folder, const char *name, int64_t now, int64_t age, struct stat *ret)
+{
+	return fstatat(folder, name, ret, AT_SYMLINK_NOFOLLOW) == 0 && now - ret->st_mtime > age;
+}
+
+static void see_control_name(void *context, const char *name)
+{
+	struct walk *walk = context;
+	struct tally *tallies = walk->counts->tallies[walk->dir->tier];
+	struct stat stat;
+
+	if (strncmp(name, SPOOL_HIDDEN, strlen(SPOOL_HIDDEN)) == 0) {
+		/* ".qfwatch-move-INODE-ID": the body of that id is none without a message. */
+		put(&walk->controls, strrchr(name, '-') + 1);
+		note(&tallies[HIDDEN], name);
+		return;
+	}
+	if (!name[0] || name[1] != 'f' || !name[2])
+		return;
+	switch (name[0]) {
+	case 'Q':
+		note(&tallies[GIVEN_UP], name);
+		put(&walk->controls, name + 2);
+		break;
+	case 't':
+		if (is_old(walk->dir->qf, name, walk->counts->doctor->now, DAY, &stat))
+			note(&tallies[STALE], name);
+		put(&walk->controls, name + 2);
+		break;
+	case 'q':
+	case 'h':
+		put(&walk->controls, name + 2);
+		break;
+	default:
+		break;
+	}
+}
+
+static void see_transcript_name(void *context, const char *name)
+{
+	struct walk *walk = context;
+	struct stat stat;
+
+	if (name[0] == 'x' && name[1] == 'f' &&
+	    is_old(walk->dir->xf, name, walk->counts->doctor->now, DAY, &stat))
+		note(&walk->counts->tallies[walk->dir->tier][STALE], name);
+}
+
+static bool has_control(const struct qdir *dir, const char *id)
+{
+	static const char *const kinds[] = {"qf", "hf", "Qf", "tf"};
+	char name[SPOOL_NAME_MAX];
+	struct stat stat;
+
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		if (!spool_name(name, kinds[i], id, strlen(id)) ||
+		    fstatat(dir->qf, name, &stat, AT_SYMLINK_NOFOLLOW) == 0)
+			return true;
+	return false;
+}
+
+/* sendmail makes the body first, and a move removes it last: only one that has been there for long,
+ * and has no other name, is left over. */
+static void see_body_name(void *context, const char *name)
+{
+	struct walk *walk = context;
+	struct counts *counts = walk->counts;
+	struct stat stat;
+
+	if (name[0] != 'd' || name[1] != 'f' || !name[2] ||
+	    (walk->controls.room &&
+	     walk->controls.slots[slot_of(&walk->controls, hash_of(name + 2))]))
+		return;
+	if (!is_old(walk->dir->df, name, counts->doctor->now, DAY, &stat) || stat.st_nlink != 1 ||
+	    has_control(walk->dir, name + 2) ||
+	    fstatat(walk->dir->df, name, &stat, AT_SYMLINK_NOFOLLOW) < 0)
+		return;
+	counts->orphan_bytes += (uint64_t)stat.st_size;
+	note(&counts->tallies[walk->dir->tier][ORPHANS], name);
+}
+
+static int walk_folder(int folder, void (*see)(void *context, const char *name), struct walk *walk)
+{
+	struct scan scan = {0};
+	int r = scan_begin(&scan, folder);
+
+	if (r < 0)
+		return r;
+	while ((r = scan_step(&scan, 4096, see, walk)) > 0)
+		;
+	scan_end(&scan);
+	return r;
+}
+
+static void look_at_names(struct doctor *doctor, struct counts *counts)
+{
+	for (size_t i = 0; i < doctor->spool.n_dirs; i++) {
+		struct walk walk = {.counts = counts, .dir = &doctor->spool.dirs[i]};
+		int r = 0;
+
+		if (walk.dir->fd < 0)
+			continue;
+		r = walk_folder(walk.dir->qf, see_control_name, &walk);
+		if (r == 0)
+			r = walk_folder(walk.dir->xf, see_transcript_name, &walk);
+		if (r == 0)
+			r = walk_folder(walk.dir->df, see_body_name, &walk);
+		if (r < 0)
+			doctor_unchecked(doctor, "names in %s: %s", walk.dir->path, strerror(-r));
+		free(walk.controls.slots);
+	}
+}
+
+/* ---- messages ---- */
+
+/* What would be known of each tier beforehand, worked out once. */
+struct yardstick {
+	unsigned unsafe; /* bits of a mode that make runners give the message up */
+	bool has_owners;
+	uid_t owners[2];
+	uint32_t attempts;
+	int64_t untried; /* seconds: older, and not tried for so long, is not tried at all */
+};
+
+struct reading {
+	struct counts counts;
+	const struct yardstick *yardsticks;
+};
+
+static int64_t pace_of(const struct doctor_tier *tier)
+{
+	int64_t pace = tier->interval;
+
+	if (tier->cf && tier->cf->min_queue_age > pace)
+		pace = tier->cf->min_queue_age;
+	if (tier->cf && tier->cf->max_queue_age > pace)
+		pace = tier->cf->max_queue_age;
+	return pace;
+}
+
+static void set_yardstick(struct doctor *doctor, unsigned tier, struct yardstick *ret)
+{
+	const struct doctor_tier *known = &doctor->tiers[tier];
+	const struct sendmail_cf *cf = known->cf;
+	int64_t pace = pace_of(known);
+	struct rights runner, trusted = {0};
+
+	/* queue.c, readqf(): others may never write, the group only where QueueFileMode says so. */
+	*ret = (struct yardstick){.unsafe = S_IWGRP | S_IWOTH, .attempts = known->attempts};
+	if (cf && (cf->queue_file_mode & S_IWGRP))
+		ret->unsafe = S_IWOTH;
+	ret->untried = known->interval ? 3 * pace : DAY;
+	if (ret->untried < 3600)
+		ret->untried = 3600;
+	/* A runner that has root's rights takes what any user owns. */
+	if (!cf || !*cf->run_as || rights_of_user(cf->run_as, &runner) < 0 ||
+	    (*cf->trusted && rights_of_user(cf->trusted, &trusted) < 0))
+		return;
+	ret->has_owners = true;
+	ret->owners[0] = runner.uid;
+	ret->owners[1] = trusted.uid;
+}
+
+/* The name of its control file, for examples. */
+static const char *name_of(const struct survey_facts *facts, char *name)
+{
+	spool_name(name, facts->held ? "hf" : "qf", facts->id, facts->id_length);
+	return name;
+}
+
+/* It had no body: is it still there, and has none? */
+static bool lacks_body(const struct survey_facts *facts)
+{
+	char name[SPOOL_NAME_MAX];
+	struct stat stat;
+
+	return !facts->data_elsewhere && spool_name(name, "df", facts->id, facts->id_length) &&
+	       fstatat(facts->directory->df, name, &stat, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT &&
+	       fstatat(facts->directory->qf, name_of(facts, name), &stat, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static void judge_file(struct reading *reading, const struct survey_facts *facts, const char *name)
+{
+	const struct yardstick *yardstick = &reading->yardsticks[facts->message.tier];
+	struct tally *tallies = reading->counts.tallies[facts->message.tier];
+	const struct doctor *doctor = reading->counts.doctor;
+	const struct stat *stat = facts->stat;
+
+	if (stat->st_mode & yardstick->unsafe)
+		note(&tallies[UNSAFE_MODE], name);
+	if (yardstick->has_owners && stat->st_uid != yardstick->owners[0] &&
+	    stat->st_uid != yardstick->owners[1])
+		note(&tallies[UNSAFE_OWNER], name);
+	if (!doctor->has_rights)
+		return;
+	if (!rights_may(&doctor->rights, stat, R_OK))
+		note(&tallies[FORBIDDEN], name);
+	if (!rights_may_link(&doctor->rights, stat))
+		note(&tallies[UNLINKABLE], name);
+	if (stat->st_uid != doctor->rights.uid)
+		note(&tallies[FOREIGN], name);
+}
+
+static void take(void *context, const struct survey_facts *facts)
+{
+	struct reading *reading = context;
+	struct counts *counts = &reading->counts;
+	const struct policy_message *message = &facts->message;
+	const struct yardstick *yardstick = &reading->yardsticks[message->tier];
+	struct tally *tallies = counts->tallies[message->tier];
+	int64_t now = counts->doctor->now, age = now - message->created;
+	char name[SPOOL_NAME_MAX];
+
+	name_of(facts, name);
+	judge_file(reading, facts, name);
+	if (facts->data_elsewhere)
+		note(&tallies[ELSEWHERE], name);
+	else if (!message->has_size && lacks_body(facts))
+		note(&tallies[MISSING_DF], name);
+	if (message->created > now + SLACK || message->last_attempt > now + SLACK ||
+	    facts->stat->st_mtime > now + SLACK)
+		note(&tallies[FUTURE], name);
+	if (message->quarantined)
+		return;
+	counts->messages[message->tier]++;
+	counts->waiting[message->tier] += age > 3600;
+	if (message->attempts > counts->most_attempts[message->tier])
+		counts->most_attempts[message->tier] = message->attempts;
+	if (message->last_attempt > counts->newest_attempt[message->tier])
+		counts->newest_attempt[message->tier] = message->last_attempt;
+	if (message->attempts < yardstick->attempts &&
+	    age > (int64_t)yardstick->attempts * yardstick->untried &&
+	    now - message->last_attempt > yardstick->untried)
+		note(&tallies[UNTRIED], name);
+}
+
+static void leave(void *context, const struct qdir *dir, const char *name, enum trouble trouble)
+{
+	struct reading *reading = context;
+	struct counts *counts = &reading->counts;
+	struct stat stat;
+
+	if (trouble == TROUBLE_CHANGED || trouble == TROUBLE_LOCKED)
+		return;
+	if (trouble == TROUBLE_EMPTY || trouble == TROUBLE_INCOMPLETE) {
+		if (!is_old(dir->qf, name, counts->doctor->now, SETTLED, &stat))
+			return;
+		if (trouble == TROUBLE_EMPTY) {
+			note(&counts->tallies[dir->tier][EMPTY], name);
+			return;
+		}
+	}
+	note(&counts->troubles[dir->tier][trouble], name);
+}
+
+static void add(struct tally *to, const struct tally *from)
+{
+	uint64_t count = to->count + from->count;
+
+	if (!to->count)
+		*to = *from;
+	to->count = count;
+}
+
+static void merge(struct counts *to, const struct counts *from)
+{
+	for (size_t tier = 0; tier < POLICY_MAX_TIERS; tier++) {
+		for (int i = 0; i < COUNTS; i++)
+			add(&to->tallies[tier][i], &from->tallies[tier][i]);
+		for (int i = 0; i < TROUBLES; i++)
+			add(&to->troubles[tier][i], &from->troubles[tier][i]);
+		to->messages[tier] += from->messages[tier];
+		to->waiting[tier] += from->waiting[tier];
+		if (from->most_attempts[tier] > to->most_attempts[tier])
+			to->most_attempts[tier] = from->most_attempts[tier];
+		if (from->newest_attempt[tier] > to->newest_attempt[tier])
+			to->newest_attempt[tier] = from->newest_attempt[tier];
+	}
+}
+
+static void look_at_messages(struct doctor *doctor, struct survey *survey, struct counts *counts)
+{
+	struct yardstick yardsticks[POLICY_MAX_TIERS];
+	struct reading *readings[SURVEY_MAX_THREADS];
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	struct survey_order order = {
+		.size_tiers = UINT64_MAX,
+		.threads = processors < 1		     ? 1
+			   : processors > SURVEY_MAX_THREADS ? SURVEY_MAX_THREADS
+							     : (unsigned)processors,
+		.take = take,
+		.leave = leave,
+		.contexts = (void *const *)readings,
+	};
+	const char *path;
+	int r;
+
+	for (unsigned tier = 0; tier < doctor->policy->n_tiers; tier++)
+		set_yardstick(doctor, tier, &yardsticks[tier]);
+	r = survey_names(survey, &doctor->spool, doctor->policy, &path);
+	if (r < 0) {
+		doctor_unchecked(doctor, "messages: %s: %s", path, strerror(-r));
+		return;
+	}
+	for (unsigned i = 0; i < order.threads; i++) {
+		readings[i] = xcalloc(1, sizeof *readings[i]);
+		readings[i]->counts.doctor = doctor;
+		readings[i]->yardsticks = yardsticks;
+	}
+	survey_read(survey, &doctor->spool, &order);
+	for (unsigned i = 0; i < order.threads; i++) {
+		merge(counts, &readings[i]->counts);
+		free(readings[i]);
+	}
+	for (unsigned tier = 0; tier < doctor->policy->n_tiers; tier++) {
+		struct doctor_tier *known = &doctor->tiers[tier];
+
+		known->counted = true;
+		known->messages = counts->messages[tier];
+		known->waiting = counts->waiting[tier];
+		known->most_attempts = counts->most_attempts[tier];
+		known->newest_attempt = counts->newest_attempt[tier];
+		known->untried = counts->tallies[tier][UNTRIED].count;
+		known->oldest = survey->tiers[tier].oldest;
+		known->bytes = survey->tiers[tier].bytes;
+	}
+}
+
+/* ---- what is told ---- */
+
+static const struct {
+	enum count count;
+	enum doctor_kind kind;
+	const char *thing, *what, *remedy;
+} told[] = {
+	{GIVEN_UP, DOCTOR_GIVEN_UP, "message",
+	 "that sendmail has given up (Qf): nobody tries them "
+	 "again",
+	 "look for the id in sendmail's log; mend what it says, then rename Qf to qf, or remove Qf "
+	 "and df"},
+	{ORPHANS, DOCTOR_ORPHAN_DF, "body", "without a control file, older than a day",
+	 "see whether the id stands in another tier; if not, the message cannot be delivered: "
+	 "remove the df"},
+	{STALE, DOCTOR_STALE_FILES, "tf or xf file",
+	 "older than a day, left by a runner that was killed",
+	 "remove them if no sendmail works at the id (fuser FILE); sendmail does not clear them"},
+	{HIDDEN, DOCTOR_LEFTOVERS, "hidden name",
+	 "that a killed qfwatch has left: a message may "
+	 "stand behind it",
+	 "start qfwatch run, which finishes or takes back what they stand for; do not remove them"},
+	{MISSING_DF, DOCTOR_MISSING_DF, "message", "without a df: its body is lost, or elsewhere",
+	 "look for the df in the other tiers and in backups; without it, remove the qf"},
+	{UNSAFE_MODE, DOCTOR_UNSAFE_QF, "control file",
+	 "that group or others may write: the next runner gives it up (bogus queue file)",
+	 "chmod go-w them before the next run, and look for who makes them so"},
+	{UNSAFE_OWNER, DOCTOR_UNSAFE_QF, "control file",
+	 "that does not belong to the user that sendmail runs as: the next runner gives it up "
+	 "(bogus "
+	 "queue file)",
+	 "chown them to RunAsUser (or TrustedUser) before the next run"},
+	{ELSEWHERE, DOCTOR_DATA_ELSEWHERE, "message",
+	 "whose df stands in another directory (d line): they are never moved",
+	 "do without queue groups in the tiers; those that are there go when they are delivered"},
+	{EMPTY, DOCTOR_EMPTY_QF, "empty control file",
+	 "older than ten minutes: left by a crash or a full disk",
+	 "the next queue run removes them; if they stay, no runner serves the tier"},
+	{FUTURE, DOCTOR_FUTURE_TIMES, "message",
+	 "created, tried or written in the future: ages are wrong until then",
+	 "set the clock right (chronyc tracking); rules with ages act on them only when their time "
+	 "has come"},
+};
+
+static const char *folder_of(enum count count)
+{
+	return count == ORPHANS ? "df" : "qf";
+}
+
+/* The directory where the example stands, for people: of a glob it is looked for. */
+static void show_example(struct doctor *doctor, struct doctor_finding *finding, unsigned tier,
+			 const char *example, const char *folder)
+{
+	for (size_t i = 0; i < doctor->spool.n_dirs; i++) {
+		const struct qdir *dir = &doctor->spool.dirs[i];
+		int fd = *folder == 'd' ? dir->df : dir->qf;
+		char who[RIGHTS_TEXT];
+		struct stat stat;
+
+		if (dir->fd < 0 || dir->tier != tier ||
+		    fstatat(fd, example, &stat, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		doctor_evidence(finding, "%s%s%s/%s: %s", dir->path, fd == dir->fd ? "" : "/",
+				fd == dir->fd ? "" : folder, example,
+				rights_of_file(&stat, who, sizeof who));
+		return;
+	}
+	doctor_evidence(finding, "%s", example);
+}
+
+static void tell_counts(struct doctor *doctor, const struct counts *counts, unsigned tier)
+{
+	const char *name = doctor->policy->tiers[tier].name;
+	char number[64], bytes[UNITS_SIZE_TEXT];
+
+	for (size_t i = 0; i < sizeof told / sizeof *told; i++) {
+		const struct tally *tally = &counts->tallies[tier][told[i].count];
+		struct doctor_finding *finding;
+
+		if (!tally->count ||
+		    (told[i].count == HIDDEN && (doctor->n_daemons || doctor->daemon_unknown)))
+			continue;
+		finding = doctor_find(
+			doctor, told[i].kind, (int)tier, "%s in tier %s %s",
+			tally->count == 1 && told[i].count == ORPHANS ? "1 body"
+			: told[i].count == ORPHANS
+				? doctor_count(tally->count, "df file", number, sizeof number)
+				: doctor_count(tally->count, told[i].thing, number, sizeof number),
+			name, told[i].what);
+		show_example(doctor, finding, tier, tally->example, folder_of(told[i].count));
+		if (told[i].count == ORPHANS)
+			doctor_evidence(finding, "%s in all tiers together",
+					units_format_size((int64_t)counts->orphan_bytes, bytes,
+							  sizeof bytes));
+		doctor_remedy(finding, "%s", told[i].remedy);
+	}
+}
+
+static void tell_troubles(struct doctor *doctor, const struct counts *counts, unsigned tier)
+{
+	struct doctor_finding *finding = NULL;
+	uint64_t sum = 0;
+	char number[64];
+
+	for (int i = 0; i < TROUBLES; i++)
+		if (i != TROUBLE_UNREADABLE)
+			sum += counts->troubles[tier][i].count;
+	for (int i = 0; i < TROUBLES; i++) {
+		const struct tally *tally = &counts->troubles[tier][i];
+
+		if (!tally->count || i == TROUBLE_UNREADABLE)
+			continue;
+		if (!finding)
+			finding = doctor_find(
+				doctor, DOCTOR_REFUSED_QF, (int)tier,
+				"%s in tier %s that qfwatch leaves alone",
+				doctor_count(sum, "control file", number, sizeof number),
+				doctor->policy->tiers[tier].name);
+		doctor_evidence(finding, "%s: %s, %s",
+				doctor_count(tally->count, "file", number, sizeof number),
+				trouble_text((enum trouble)i), tally->example);
+		doctor_remedy(finding, "%s", trouble_remedy((enum trouble)i));
+	}
+}
+
+/* "Permission denied on every qf". What this user cannot read himself is only evidence if it is his
+ * rights that count. */
+static void tell_rights(struct doctor *doctor, const struct counts *counts, unsigned tier)
+{
+	const struct tally *closed = &counts->troubles[tier][TROUBLE_UNREADABLE];
+	const struct tally *forbidden = &counts->tallies[tier][FORBIDDEN];
+	char number[64];
+
+	if (closed->count && doctor->has_rights && doctor->rights.uid == geteuid())
+		forbidden = closed;
+	else if (closed->count)
+		doctor_unchecked(doctor,
+				 "%s in tier %s: this user may not read them: run doctor as "
+				 "root",
+				 doctor_count(closed->count, "message", number, sizeof number),
+				 doctor->policy->tiers[tier].name);
+	if (forbidden->count) {
+		struct doctor_finding *finding = doctor_find_rights(doctor, tier);
+
+		doctor_evidence(finding, "it may not read %s",
+				doctor_count(forbidden->count, "qf file", number, sizeof number));
+		show_example(doctor, finding, tier, forbidden->example, "qf");
+	}
+}
+
+static bool links_are_protected(const struct doctor *doctor)
+{
+	char *path = xasprintf("%s/sys/fs/protected_hardlinks", doctor->proc);
+	char *text = doctor_read(path);
+	bool set = text && text[0] == '1';
+
+	free(text);
+	free(path);
+	return set;
+}
+
+static bool copies_from(const struct doctor *doctor, unsigned tier)
+{
+	for (size_t i = 0; i < doctor->n_directories; i++)
+		for (size_t k = 0; k < doctor->n_directories; k++) {
+			const struct doctor_directory *from = &doctor->directories[i];
+			const struct doctor_directory *to = &doctor->directories[k];
+
+			if (from->tier == tier && !from->error && !to->error &&
+			    (doctor->tiers[tier].feeds >> to->tier & 1) &&
+			    from->stat.st_dev != to->stat.st_dev)
+				return true;
+		}
+	return false;
+}
+
+static void tell_moves(struct doctor *doctor, const struct counts *counts, unsigned tier)
+{
+	const struct tally *unlinkable = &counts->tallies[tier][UNLINKABLE];
+	const struct tally *foreign = &counts->tallies[tier][FOREIGN];
+	const char *name = doctor->policy->tiers[tier].name;
+	struct doctor_finding *finding;
+	char who[RIGHTS_TEXT], number[64];
+
+	if (unlinkable->count && doctor->tiers[tier].feeds && links_are_protected(doctor)) {
+		finding = doctor_find(
+			doctor, DOCTOR_LINKS_REFUSED, (int)tier,
+			"hard links to %s in tier %s are refused: they are moved "
+			"through a hidden name, invisible for a moment",
+			doctor_count(unlinkable->count, "message", number, sizeof number), name);
+		doctor_evidence(finding, "fs.protected_hardlinks is 1; %s",
+				rights_describe(&doctor->rights, who, sizeof who));
+		show_example(doctor, finding, tier, unlinkable->example, "qf");
+		doctor_remedy(finding, "nothing has to be done; with CAP_FOWNER, or as their "
+				       "owner, qfwatch moves them by hard link");
+	}
+	if (foreign->count && !(doctor->rights.capabilities & RIGHTS_BIT(0)) &&
+	    copies_from(doctor, tier)) {
+		finding = doctor_find(
+			doctor, DOCTOR_OWNERS_LOST, (int)tier,
+			"%s in tier %s cannot be moved: the way leads to another file "
+			"system, and a copy could not be given their owner",
+			doctor_count(foreign->count, "message", number, sizeof number), name);
+		doctor_evidence(finding, "from %s: %s", doctor->rights_source,
+				rights_describe(&doctor->rights, who, sizeof who));
+		show_example(doctor, finding, tier, foreign->example, "qf");
+		doctor_remedy(finding, "run qfwatch as root, or with CAP_CHOWN "
+				       "(AmbientCapabilities= in the unit), or put the tiers on "
+				       "one file system");
+	}
+}
+
+void doctor_look_at_spool(struct doctor *doctor)
+{
+	struct counts *counts;
+	struct survey survey = {0};
+	uint64_t messages = 0;
+	char number[64];
+
+	if (!doctor->policy || !doctor->spool.n_dirs)
+		return;
+	counts = xcalloc(1, sizeof *counts);
+	counts->doctor = doctor;
+	look_at_names(doctor, counts);
+	look_at_messages(doctor, &survey, counts);
+	for (unsigned tier = 0; tier < doctor->policy->n_tiers; tier++) {
+		uint64_t ignored = survey.tiers[tier].ignored;
+
+		messages += survey.tiers[tier].messages + ignored;
+		tell_rights(doctor, counts, tier);
+		tell_counts(doctor, counts, tier);
+		tell_troubles(doctor, counts, tier);
+		if (doctor->has_rights)
+			tell_moves(doctor, counts, tier);
+		if (ignored) {
+			struct doctor_finding *finding = doctor_find(
+				doctor, DOCTOR_QUARANTINED, (int)tier,
+				"%s in tier %s that sendmail holds (hf): they stay for ever",
+				doctor_count(ignored, "message", number, sizeof number),
+				doctor->policy->tiers[tier].name);
+
+			doctor_evidence(finding, "no rule of the policy names \"quarantined\"");
+			doctor_remedy(finding, "mailq -qQ shows them and why; sendmail -qQ -Q "
+					       "releases them; or add a rule with "
+					       "\"quarantined\": true");
+		}
+	}
+	doctor_checked(doctor, "%s, every name and every control file",
+		       doctor_count(messages, "message", number, sizeof number));
+	survey_free(&survey);
+	free(counts);
+}
