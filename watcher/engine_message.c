@@ -312,12 +312,14 @@ static void remember(struct engine *engine, msgref ref, const struct control *co
 			     attempted ? attempts - before : !known && attempts > 0);
 	if (!known) {
 		engine_tally_tracked(engine, message);
-		engine_report_message(engine, EVENT_MESSAGE_TRACKED, message, "tracked", NULL);
+		engine_report_read(engine, EVENT_MESSAGE_TRACKED, message, "tracked",
+				   control->head);
 	}
 	if (attempted) {
 		engine->counts.attempted++;
 		engine_tally(engine, message, TALLY_ATTEMPTED);
-		engine_report_message(engine, EVENT_MESSAGE_ATTEMPTED, message, "attempted", NULL);
+		engine_report_read(engine, EVENT_MESSAGE_ATTEMPTED, message, "attempted",
+				   control->head);
 	}
 }
 

@@ -265,6 +265,10 @@ struct qdir *engine_directory(struct engine *engine, const struct message *messa
 const char *engine_tier_name(const struct engine *engine, uint16_t directory);
 void engine_report_message(struct engine *engine, enum event_action action,
 			   const struct message *message, const char *text, const char *reason);
+/* What has just been read: with its recipients' domains, from the first `head` bytes of the qf,
+ * which stand in the engine's buffer. Costs nothing where no sink wants it. */
+void engine_report_read(struct engine *engine, enum event_action action,
+			const struct message *message, const char *text, size_t head);
 void engine_report_trouble(struct engine *engine, enum event_action action,
 			   const struct message *message, enum trouble trouble, int error,
 			   const char *step, const struct policy_decision *decision);

@@ -50,6 +50,26 @@ void engine_report_message(struct engine *engine, enum event_action action,
 	events_emit(engine->events, &event);
 }
 
+void engine_report_read(struct engine *engine, enum event_action action,
+			const struct message *message, const char *text, size_t head)
+{
+	const char *domains[EVENT_MAX_DOMAINS];
+	char names[2048], line[TEXT];
+	struct event event;
+
+	if (!events_want(engine->events, action))
+		return;
+	event = about(engine, action, message);
+	snprintf(line, sizeof line, "%.*s %s", (int)message->id_length, table_id(message), text);
+	event.text = line;
+	event.has_domains = true;
+	event.domains = domains;
+	event.n_domains = qfile_domains(engine->buffer, head, domains, EVENT_MAX_DOMAINS, names,
+					sizeof names, &event.domains_cut);
+	event.domains_cut |= engine->buffer_cut;
+	events_emit(engine->events, &event);
+}
+
 void engine_report_trouble(struct engine *engine, enum event_action action,
 			   const struct message *message, enum trouble trouble, int error,
 			   const char *step, const struct policy_decision *decision)
@@ -133,6 +153,7 @@ static void report_action(struct engine *engine, struct event *event,
 		event->n_recipients = n_addresses - 1;
 		event->recipients_cut = report->addresses.cut;
 	}
+	event->has_domains = true;
 	event->domains = report->domains;
 	event->n_domains = report->n_domains;
 	event->domains_cut = report->domains_cut;

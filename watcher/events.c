@@ -414,7 +414,8 @@ static void put_message(struct json_line *line, const struct events *events,
 	json_line_int(line, event->age);
 	json_line_raw(line, ",\"size\":");
 	json_line_uint(line, event->size);
-	if ((event->n_domains || event->domains_cut) && !addresses_are_secret(&events->addresses))
+	if ((event->has_domains || event->n_domains || event->domains_cut) &&
+	    !addresses_are_secret(&events->addresses))
 		put_domains(line, event);
 	json_line_raw(line, "}");
 }
@@ -604,6 +605,11 @@ static void announce_gap(void *context, const struct sink *sink, uint64_t first,
 		 (unsigned long long)(last - first + 1), sink->name, (unsigned long long)first,
 		 (unsigned long long)last);
 	render(events, &event, ++events->emitted, buffer, ret);
+}
+
+bool events_want(const struct events *events, enum event_action action)
+{
+	return events->wanted >> action & 1;
 }
 
 void events_emit(struct events *events, const struct event *event)

@@ -67,11 +67,7 @@ static void learn_domains(struct life *life, const struct replay_event *event)
 {
 	size_t size = 1, used = 0;
 
-	if (event->domains_cut)
-		return;
-	/* An event of an action names them all; where it names none, all recipients are local. */
-	if (!event->has_domains && event->action != EVENT_MESSAGE_MOVED &&
-	    event->action != EVENT_MESSAGE_DELETED && event->action != EVENT_MESSAGE_BOUNCED)
+	if (!event->has_domains || event->domains_cut)
 		return;
 	for (size_t i = 0; i < event->n_domains; i++)
 		size += strlen(event->domains[i]) + 1;

@@ -76,6 +76,7 @@ struct event {
 	uint64_t size;		    /* bytes of the body */
 	const char *const *domains; /* recipient domains */
 	size_t n_domains;
+	bool has_domains;   /* they are known: where there are none, all recipients are local */
 	bool domains_cut;   /* the message has more domains than are given */
 	const char *path;   /* file.path: the file or directory that it is about */
 	int error;	    /* errno: error.code ("ENOSPC") and error.message; 0: none */
@@ -111,6 +112,9 @@ void events_reopen(struct events *events);
 
 /* Do events show sender and recipients? Else nobody needs to collect them. */
 bool events_want_addresses(const struct events *events);
+
+/* Does a sink take events of this action? Else what they would say need not be found out. */
+bool events_want(const struct events *events, enum event_action action);
 
 /* Renders and queues one event. Never blocks, never fails. */
 void events_emit(struct events *events, const struct event *event);

@@ -39,8 +39,8 @@ struct replay_event {
 	int64_t age;   /* seconds */
 	uint64_t size; /* 0: not known */
 	bool has_since_attempt;
-	int64_t since_attempt; /* seconds */
-	bool has_domains, domains_cut;
+	int64_t since_attempt;	       /* seconds */
+	bool has_domains, domains_cut; /* it names them: none, where all recipients are local */
 	const char *domains[EVENT_MAX_DOMAINS];
 	size_t n_domains;
 	bool has_messages; /* resynced: counts.messages */

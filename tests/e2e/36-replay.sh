@@ -105,6 +105,16 @@ replay "$T/text.json" "$EVENTS"
 says "what events do not tell is counted" "by sender move SLOWQUEUE . . 3"
 says "rules that are not in this policy are told beside it" "attempts (not in this policy) 3 . ."
 
+# Attempts tell whose they were: the fifth failure of the domain is one of the second queue run.
+record_policy "$T/domain.json" '{ "name": "dead", "tier": "QUEUE", "when": { "domain": { "deferred": 5, "within": "10m" } },
+    "then": { "move": "SLOWQUEUE" } },
+    { "name": "another", "tier": "QUEUE", "when": { "recipient_domain": "*.org" }, "then": { "move": "MIDQUEUE" } }'
+replay "$T/domain.json" --json "$EVENTS"
+json "a domain that fails five times leaves" /rules/0/replayed/total 3
+json "and is judged for all" /rules/0/unknown 0
+json "as domains are by themselves" /rules/1/unknown 0
+json "which are none of these" /rules/1/replayed/total 0
+
 # A record with holes: a line torn in two by a full disk, one lost, one given twice.
 {
 	sed '5d' "$EVENTS"

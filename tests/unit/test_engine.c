@@ -36,7 +36,30 @@ static void attempt(const char *tier, const char *id, uint32_t attempts)
 	testing_rewrite(tier, &(struct testing_message){.id = id, .attempts = attempts});
 }
 
+/* The event names the domains of the message. */
+static void check_domain(void)
+{
+	json_t *domains = lines_at(drive_last(), "qfwatch/message/recipient_domains");
+
+	check_equal(json_array_size(domains), 1);
+	check_text(json_string_value(json_array_get(domains, 0)), "example.net");
+}
+
 /* ---- moves ---- */
+
+/* Where all recipients are local, there are none, and that is told. */
+static void no_domains(void)
+{
+	drive_start_usual();
+	testing_message("Q", &(struct testing_message){.id = "1"});
+	testing_write("Q/qf1", "V8\nT1700000000\nK0\nN0\nP1\nS<a@example.org>\nRPFD:root\n.\n");
+	drive_turns();
+	drive_told("message-tracked 1 Q");
+	check(json_is_array(lines_at(drive_last(), "qfwatch/message/recipient_domains")));
+	check_equal(json_array_size(lines_at(drive_last(), "qfwatch/message/recipient_domains")),
+		    0);
+	drive_finish();
+}
 
 static void tracked_and_moved(void)
 {
@@ -45,11 +68,13 @@ static void tracked_and_moved(void)
 	drive_turns();
 	drive_told("message-tracked 1 Q");
 	check_equal(lines_number(drive_last(), "qfwatch/message/attempts"), 0);
+	check_domain();
 	check_equal(counts().messages, 1);
 	for (uint32_t n = 1; n < 3; n++) {
 		attempt("Q", "1", n);
 		drive_turns();
 		drive_told("message-attempted 1 Q");
+		check_domain();
 		drive_told_nothing;
 		check(testing_stands("Q", "1"));
 	}
@@ -62,9 +87,7 @@ static void tracked_and_moved(void)
 	check_equal(lines_number(drive_last(), "qfwatch/message/attempts"), 3);
 	check_equal(lines_number(drive_last(), "qfwatch/message/size"), strlen("body of 1\n"));
 	check(lines_number(drive_last(), "event/duration") > 0);
-	check_text(json_string_value(json_array_get(
-			   lines_at(drive_last(), "qfwatch/message/recipient_domains"), 0)),
-		   "example.net");
+	check_domain();
 	drive_told_nothing;
 	check(testing_stands("M", "1") && testing_absent("Q", "1"));
 	/* Delivered from there. */
@@ -729,6 +752,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		APART(tracked_and_moved),
+		APART(no_domains),
 		APART(standing_at_the_start),
 		APART(cascade),
 		APART(echo_is_not_read),

@@ -366,11 +366,29 @@ static void domains(void **state)
 	attempted(1, "one", "Q", 1, "dead.example");
 	attempted(2, "two", "Q", 1, "dead.example");
 	attempted(5, "three", "Q", 1, "dead.example");
+	/* Of a move without them nothing is known: its policy may say that they are secret. */
+	moved(6, "secret", "Q", "M", "by hand", 1);
 	departed(60, "one", "Q", 1); /* delivered from where it would have been */
 	finish();
 	expect(0, 0, 3);
 	expect(1, 0, 2);
-	expect_tier(0, 2, 2);
+	assert_int_equal(result->rules[0].unknown, 1);
+	expect_tier(0, 2, 3);
+	end();
+}
+
+/* Local recipients alone: known, and none of a domain. */
+static void no_domains(void **state)
+{
+	(void)state;
+	begin("{\"name\":\"net\",\"tier\":\"Q\",\"when\":{\"recipient_domain\":\"*.net\"},\"then\":"
+	      "{\"move\":\"M\"}}");
+	event(1, "message-tracked", "one", "\"tier\":\"Q\"", 0, 0, ",\"recipient_domains\":[]");
+	event(2, "message-tracked", "two", "\"tier\":\"Q\"", 0, 0,
+	      ",\"recipient_domains\":[\"example.net\"]");
+	finish();
+	expect(0, 0, 1);
+	assert_int_equal(result->rules[0].unknown, 0);
 	end();
 }
 
@@ -577,6 +595,7 @@ int main(void)
 		cmocka_unit_test(what_events_do_not_tell),
 		cmocka_unit_test(last_attempts),
 		cmocka_unit_test(domains),
+		cmocka_unit_test(no_domains),
 		cmocka_unit_test(levels),
 		cmocka_unit_test(circle),
 		cmocka_unit_test(several_runs),
