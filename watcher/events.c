@@ -66,6 +66,11 @@ struct events {
 	struct sink **sinks;
 	size_t n_sinks;
 	uint32_t wanted; /* by at least one sink: bit per action */
+	uint32_t policy; /* by the policy in general */
+	void (*take)(void *context, const struct event *event, uint64_t number, const char *line,
+		     size_t length); /* NULL: nobody */
+	void *context;
+	uint64_t taken; /* lines that he was given */
 	struct addresses addresses;
 	int epoll; /* tells which of the sinks that were full take something again */
 	uint64_t emitted;
@@ -253,6 +258,7 @@ int events_configure(struct events *events, const struct policy *policy, struct 
 	free(events->sinks);
 	events->sinks = sinks;
 	events->n_sinks = policy->n_sinks;
+	events->policy = policy->events;
 	events->wanted = 0;
 	for (size_t i = 0; i < events->n_sinks; i++) {
 		sinks[i]->announce = announce_gap;
@@ -548,19 +554,26 @@ static void render(const struct events *events, const struct event *event, uint6
 	ret->length = line->length;
 }
 
+/* Puts the sequence number into its place; returns the length. */
+static size_t number_line(const struct sink_line *from, uint64_t sequence, char *buffer)
+{
+	struct json_line line = {.buffer = buffer, .size = EVENTS_LINE_MAX};
+
+	memcpy(buffer, from->json, from->place);
+	line.length = from->place;
+	json_line_uint(&line, sequence);
+	memcpy(buffer + line.length, from->json + from->place, from->length - from->place);
+	return line.length + from->length - from->place;
+}
+
 size_t events_render(const struct events *events, const struct event *event, uint64_t number,
 		     uint64_t sequence, char *buffer)
 {
 	char rendered[UNNUMBERED];
-	struct json_line line = {.buffer = buffer, .size = EVENTS_LINE_MAX};
 	struct sink_line from;
 
 	render(events, event, number, rendered, &from);
-	memcpy(buffer, rendered, from.place);
-	line.length = from.place;
-	json_line_uint(&line, sequence);
-	memcpy(buffer + line.length, rendered + from.place, from.length - from.place);
-	return line.length + from.length - from.place;
+	return number_line(&from, sequence, buffer);
 }
 
 /* ---- emitting ---- */
@@ -609,18 +622,38 @@ static void announce_gap(void *context, const struct sink *sink, uint64_t first,
 
 bool events_want(const struct events *events, enum event_action action)
 {
-	return events->wanted >> action & 1;
+	return (events->wanted | (events->take ? events->policy : 0)) >> action & 1;
+}
+
+void events_tap(struct events *events,
+		void (*take)(void *context, const struct event *event, uint64_t number,
+			     const char *line, size_t length),
+		void *context)
+{
+	events->take = take;
+	events->context = context;
+}
+
+static void give(struct events *events, const struct event *event, const struct sink_line *from)
+{
+	char buffer[EVENTS_LINE_MAX];
+	size_t length = number_line(from, ++events->taken, buffer);
+
+	events->take(events->context, event, events->emitted, buffer, length);
 }
 
 void events_emit(struct events *events, const struct event *event)
 {
 	char rendered[UNNUMBERED];
 	uint32_t bit = UINT32_C(1) << event->action;
+	bool tapped = events->take && events->policy & bit;
 	struct sink_line line;
 
-	if (!(events->wanted & bit))
+	if (!(events->wanted & bit) && !tapped)
 		return;
 	render(events, event, ++events->emitted, rendered, &line);
+	if (tapped)
+		give(events, event, &line);
 	for (size_t i = 0; i < events->n_sinks; i++)
 		if (events->sinks[i]->wanted & bit)
 			sink_put(events->sinks[i], &line);

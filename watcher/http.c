@@ -214,6 +214,7 @@ static int start_daemon(struct http *http)
 		return -(errno ? errno : ENOMEM);
 	http->daemon_fd = info->epoll_fd;
 	event.data.fd = http->daemon_fd;
+	http_feed_open(http);
 	return epoll_ctl(http->epoll, EPOLL_CTL_ADD, http->daemon_fd, &event) < 0 ? -errno : 0;
 }
 
@@ -237,6 +238,7 @@ static void stop_daemon(struct http *http)
 	epoll_ctl(http->epoll, EPOLL_CTL_DEL, http->daemon_fd, NULL);
 	MHD_stop_daemon(http->daemon);
 	http->daemon = NULL;
+	http_feed_close(http);
 	http->deadline = INT64_MAX;
 }
 
@@ -396,6 +398,7 @@ void http_free(struct http *http)
 		return;
 	stop_daemon(http);
 	http_stop_tasks(http);
+	json_text_free(&http->doctor.answer);
 	listener_close(&http->listener);
 	listener_close(&http->next.listener);
 	free_config(&http->config);
@@ -422,6 +425,8 @@ const struct http_route http_routes[] = {
 	{"/api/v1/messages", false, http_messages},
 	{"/api/v1/messages/", false, http_message},
 	{"/api/v1/shape", false, http_shape},
+	{"/api/v1/events", false, http_events},
+	{"/api/v1/doctor", false, http_doctor},
 	{0},
 };
 
@@ -453,6 +458,24 @@ static int64_t next_timeout(struct http *http, int64_t now)
 	return now + (int64_t)timeout * 1000;
 }
 
+/* Returns true when more connections may be waiting. */
+static bool take_ready(struct http *http)
+{
+	struct epoll_event ready[32];
+	int n = epoll_wait(http->epoll, ready, sizeof ready / sizeof *ready, 0);
+	bool more = false;
+
+	for (int i = 0; i < n; i++) {
+		int fd = ready[i].data.fd;
+
+		if (fd == http->listener.fd)
+			more = accept_some(http);
+		else if (ready[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+			http_feed_hung_up(http, fd);
+	}
+	return more;
+}
+
 bool http_turn(struct http *http, int64_t now)
 {
 	bool more = false;
@@ -462,16 +485,19 @@ bool http_turn(struct http *http, int64_t now)
 	if (now >= http->rest_until)
 		watch_listener(http);
 	if (http->woken || now >= http->deadline) {
+		more = take_ready(http);
 		http_take_tasks(http);
-		more = accept_some(http);
 		run_daemon(http);
 	}
+	http_feed_turn(http, now);
 	more |= http_step_requests(http, clock_monotonic() + HTTP_TURN);
 	if (http->resumed || http->woken)
 		run_daemon(http);
 	http->deadline = next_timeout(http, now);
 	if (http->rest_until < http->deadline)
 		http->deadline = http->rest_until;
+	if (http_feed_deadline(http) < http->deadline)
+		http->deadline = http_feed_deadline(http);
 	http->woken |= more;
 	return http->working || http->woken || http->resumed || http->deadline <= now;
 }

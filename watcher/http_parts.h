@@ -10,6 +10,8 @@
  *   http_messages.c  /api/v1/messages, /api/v1/messages/ID
  *   http_shape.c     /api/v1/shape
  *   http_tiers.c     /api/v1/tiers
+ *   http_events.c    /api/v1/events: the lines of late, and who reads them
+ *   http_doctor.c    /api/v1/doctor
  *
  * A route's function gets a request and does one of these:
  *
@@ -91,6 +93,7 @@ struct http_request {
 	struct http_request *next, *previous; /* in http->working */
 	enum http_phase phase;
 	bool suspended; /* libmicrohttpd leaves the connection alone */
+	bool head;	/* HEAD */
 
 	/* The answer. */
 	unsigned status;
@@ -124,6 +127,16 @@ struct http {
 	bool resumed;  /* libmicrohttpd has been told to go on with somebody */
 	int64_t deadline;
 	int64_t rest_until; /* nobody is accepted: there are no descriptors left; INT64_MAX: no */
+
+	struct feed *feed; /* see http_events.c; NULL: nothing listens */
+	struct http_doctor {
+		struct json_text answer; /* the last one */
+		unsigned status;
+		int64_t at;
+		struct http_request *running; /* who has it run; NULL: nobody */
+		struct http_request *waiting[HTTP_CONNECTIONS];
+		size_t n_waiting;
+	} doctor;
 
 	struct worker *worker; /* see http_task.c; NULL: none yet */
 	size_t n_tasks;	       /* that it has */
@@ -200,6 +213,15 @@ bool http_query_each(struct http_request *request,
 		     bool (*each)(void *context, const char *key, const char *value),
 		     void *context);
 
+/* A header of the request, or NULL. */
+const char *http_header(const struct http_request *request, const char *name);
+
+/* Does it want to know what GET would say, without that? */
+bool http_is_head(const struct http_request *request);
+
+/* Ends a stream. */
+void http_finish(struct http_request *request);
+
 /* ---- http_walk.c ---- */
 
 /* A parameter that is a whole number, 1 to `most`; left alone where it is not given. Returns false
@@ -272,6 +294,19 @@ struct http_output {
 void http_run(struct http_request *request, const char *const *arguments,
 	      void (*answer)(struct http_request *request, const struct http_output *output));
 
+/* ---- http_events.c ---- */
+
+/* While something listens. */
+void http_feed_open(struct http *http);
+void http_feed_close(struct http *http);
+
+/* Has those go on who wait for what has come, or for a heartbeat. */
+void http_feed_turn(struct http *http, int64_t now);
+int64_t http_feed_deadline(const struct http *http);
+
+/* The client on that socket has gone. */
+void http_feed_hung_up(struct http *http, int fd);
+
 /* ---- routes ---- */
 
 extern const struct http_route http_routes[]; /* ends with a path of NULL */
@@ -284,6 +319,8 @@ void http_messages(struct http_request *request, const char *rest);
 void http_message(struct http_request *request, const char *rest);
 void http_shape(struct http_request *request, const char *rest);
 void http_tiers(struct http_request *request, const char *rest);
+void http_events(struct http_request *request, const char *rest);
+void http_doctor(struct http_request *request, const char *rest);
 
 /* "new":0,"idle":12,...: messages by state. */
 void http_put_states(struct json_text *body, const uint64_t *states);

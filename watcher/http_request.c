@@ -195,6 +195,14 @@ static void settle(struct http_request *request, enum http_progress progress)
 	}
 }
 
+void http_finish(struct http_request *request)
+{
+	if (request->phase != HTTP_WAITING && request->phase != HTTP_WORKING)
+		return;
+	request->body.length = request->sent;
+	settle(request, HTTP_DONE);
+}
+
 bool http_step_requests(struct http *http, int64_t until)
 {
 	while (http->working && clock_monotonic() < until) {
@@ -231,9 +239,14 @@ static ssize_t read_stream(void *context, uint64_t position, char *to, size_t mo
 
 /* ---- who may ask ---- */
 
-static const char *header(const struct http_request *request, const char *name)
+const char *http_header(const struct http_request *request, const char *name)
 {
 	return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+bool http_is_head(const struct http_request *request)
+{
+	return request->head;
 }
 
 /* Takes as long for a wrong token as for the right one. */
@@ -249,7 +262,7 @@ static bool is_same(const char *a, const char *b)
 
 static bool has_token(const struct http_request *request)
 {
-	const char *given = header(request, "Authorization");
+	const char *given = http_header(request, "Authorization");
 
 	if (!*request->http->token)
 		return true;
@@ -272,7 +285,7 @@ static bool is_numeric(const char *host)
 static bool is_our_host(const struct http_request *request)
 {
 	const struct policy_listen *config = &request->http->config;
-	const char *given = header(request, "Host");
+	const char *given = http_header(request, "Host");
 	char host[80];
 	size_t length;
 
@@ -296,9 +309,9 @@ static bool is_our_host(const struct http_request *request)
 
 static bool has_body(const struct http_request *request)
 {
-	const char *length = header(request, "Content-Length");
+	const char *length = http_header(request, "Content-Length");
 
-	return header(request, "Transfer-Encoding") || (length && strcmp(length, "0") != 0);
+	return http_header(request, "Transfer-Encoding") || (length && strcmp(length, "0") != 0);
 }
 
 /* ---- the query ---- */
@@ -471,6 +484,7 @@ enum MHD_Result http_take_request(void *context, struct MHD_Connection *connecti
 	new = xcalloc(1, sizeof *new);
 	new->http = context;
 	new->connection = connection;
+	new->head = strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
 	*request = new;
 	http_connection_busy(connection, true);
 	/* Answered now, the connection is closed, since there might be a body; it is only when we

@@ -113,8 +113,14 @@ void events_reopen(struct events *events);
 /* Do events show sender and recipients? Else nobody needs to collect them. */
 bool events_want_addresses(const struct events *events);
 
-/* Does a sink take events of this action? Else what they would say need not be found out. */
+/* Does anybody take events of this action? Else what they would say need not be found out. */
 bool events_want(const struct events *events, enum event_action action);
+/* Somebody who takes each line of the events that the policy has written (events.include and
+ * exclude), besides the sinks: with its newline, and numbered by himself. NULL: nobody. */
+void events_tap(struct events *events,
+		void (*take)(void *context, const struct event *event, uint64_t number,
+			     const char *line, size_t length),
+		void *context);
 
 /* Renders and queues one event. Never blocks, never fails. */
 void events_emit(struct events *events, const struct event *event);
