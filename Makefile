@@ -181,6 +181,9 @@ install: all ## into DESTDIR/PREFIX, the example policy into SYSCONFDIR/qfwatch
 	install -D -m 0644 contrib/completions/qfwatch.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/qfwatch
 	install -D -m 0644 policy.json.example $(DESTDIR)$(SYSCONFDIR)/qfwatch/policy.json.example
 	install -D -m 0644 policy/policy-1.schema.json $(DESTDIR)$(PREFIX)/share/qfwatch/policy-1.schema.json
+	install -D -m 0644 contrib/prometheus/qfwatch.rules.yml $(DESTDIR)$(PREFIX)/share/qfwatch/prometheus/qfwatch.rules.yml
+	install -D -m 0644 contrib/prometheus/prometheus.yml $(DESTDIR)$(PREFIX)/share/qfwatch/prometheus/prometheus.yml
+	install -D -m 0644 contrib/grafana/dashboard.json $(DESTDIR)$(PREFIX)/share/qfwatch/grafana/dashboard.json
 	sed 's|@SBINDIR@|$(PREFIX)/sbin|' contrib/systemd/qfwatch.service.in >$(BUILD)/qfwatch.service
 	install -D -m 0644 $(BUILD)/qfwatch.service $(DESTDIR)$(PREFIX)/lib/systemd/system/qfwatch.service
 
