@@ -221,6 +221,8 @@ static void stream_ended(void *context, const struct client_trouble *trouble)
 	viewer->stream = NULL;
 	feed_free(&viewer->feed);
 	viewer->stream_at = clock_now() + AGAIN * CLOCK_SECOND;
+	/* Is it still there? */
+	viewer->ask_at = 0;
 }
 
 static void begin_stream(struct viewer *viewer)
