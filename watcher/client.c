@@ -324,8 +324,10 @@ client_begin(struct client *client, const char *target, client_take *taker,
 	return request;
 }
 
-static void finish(struct client *client)
+/* Returns whether any has ended. */
+static bool finish(struct client *client)
 {
+	bool any = false;
 	CURLMsg *message;
 	int left;
 
@@ -343,7 +345,9 @@ static void finish(struct client *client)
 		context = request->context;
 		end(request);
 		done(context, &trouble);
+		any = true;
 	}
+	return any;
 }
 
 void client_work(struct client *client, struct pollfd *fds, unsigned n, int milliseconds)
@@ -356,7 +360,9 @@ void client_work(struct client *client, struct pollfd *fds, unsigned n, int mill
 	for (unsigned i = 0; i < n; i++)
 		waits[i] = (struct curl_waitfd){.fd = fds[i].fd, .events = CURL_WAIT_POLLIN};
 	curl_multi_perform(client->multi, &running);
-	finish(client);
+	/* Whoever has been answered already does not wait for more. */
+	if (finish(client))
+		milliseconds = 0;
 	curl_multi_poll(client->multi, waits, n, milliseconds, NULL);
 	for (unsigned i = 0; i < n; i++)
 		fds[i].revents = waits[i].revents & CURL_WAIT_POLLIN ? POLLIN : 0;
