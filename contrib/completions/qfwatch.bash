@@ -8,15 +8,27 @@ _qfwatch()
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		return
 		;;
+	--by)
+		mapfile -t COMPREPLY < <(compgen -W 'recipient sender' -- "$current")
+		return
+		;;
+	--state)
+		mapfile -t COMPREPLY < <(compgen -W 'new idle writing busy failed refused waiting moving bouncing' -- "$current")
+		return
+		;;
 	esac
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W 'run check explain plan replay move events import-qctrl --help --version' -- "$current")
+		mapfile -t COMPREPLY < <(compgen -W 'run check status top list shape explain plan replay move events import-qctrl --help --version' -- "$current")
 		return
 	fi
 	case ${COMP_WORDS[1]} in
 	run) mapfile -t COMPREPLY < <(compgen -W '-c --config --once --dry-run -h --help' -- "$current") ;;
 	move) mapfile -t COMPREPLY < <(compgen -W '-c --config -t --to -h --help' -- "$current") ;;
 	check) mapfile -t COMPREPLY < <(compgen -W '-c --config --sendmail-cf --json -h --help' -- "$current") ;;
+	status) mapfile -t COMPREPLY < <(compgen -W '-c --config --json -h --help' -- "$current") ;;
+	top) mapfile -t COMPREPLY < <(compgen -W '-c --config -d --delay -b --batch -n --number --json -h --help' -- "$current") ;;
+	list) mapfile -t COMPREPLY < <(compgen -W '-c --config --tier --domain --sender --recipient --attempts --age --status --state --limit --json --spool -h --help' -- "$current") ;;
+	shape) mapfile -t COMPREPLY < <(compgen -W '-c --config --by --each --tier --domain --sender --recipient --attempts --age --status --state --limit --json --spool -h --help' -- "$current") ;;
 	explain) mapfile -t COMPREPLY < <(compgen -W '-c --config --at --tier --json -h --help' -- "$current") ;;
 	plan) mapfile -t COMPREPLY < <(compgen -W '-c --config --at --hours --sizes --json -h --help' -- "$current") ;;
 	replay) mapfile -t COMPREPLY < <(compgen -W '-c --config --json -h --help' -f -- "$current") ;;
