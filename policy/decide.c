@@ -27,7 +27,9 @@ static void decide_at(const struct policy *policy, const struct policy_message *
 			ret->rule = rule;
 			return;
 		}
-		if (holds == POLICY_NO)
+		if (holds == POLICY_COSTLY && !ret->costly)
+			ret->costly = rule;
+		if (holds != POLICY_YES)
 			continue;
 		if (rule->decides) {
 			ret->action = rule->action;

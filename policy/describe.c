@@ -271,23 +271,32 @@ static void add_children(struct words *words, const struct policy_condition *con
 	}
 }
 
+/* Those that may not be known. */
+static const char *const names[] = {
+	[POLICY_RECIPIENTS] = "recipients",
+	[POLICY_SENDER] = "sender",
+	[POLICY_RECIPIENT] = "recipient",
+	[POLICY_RECIPIENT_DOMAIN] = "recipient_domain",
+	[POLICY_STATUS] = "status",
+	[POLICY_HEADER] = "header",
+	[POLICY_INCOMPLETE] = "incomplete",
+	[POLICY_DOMAIN_DEFERRED] = "domain deferred",
+	[POLICY_DOMAIN_DELIVERED] = "domain delivered_from",
+};
+
 static void add_unknown(struct words *words, const struct policy_condition *condition,
 			const struct policy_message *message)
 {
-	static const char *const names[] = {
-		[POLICY_RECIPIENTS] = "recipients",
-		[POLICY_SENDER] = "sender",
-		[POLICY_RECIPIENT] = "recipient",
-		[POLICY_RECIPIENT_DOMAIN] = "recipient_domain",
-		[POLICY_STATUS] = "status",
-		[POLICY_HEADER] = "header",
-		[POLICY_INCOMPLETE] = "incomplete",
-		[POLICY_DOMAIN_DEFERRED] = "domain deferred",
-		[POLICY_DOMAIN_DELIVERED] = "domain delivered_from",
-	};
-
 	add(words, "%s: %s", names[condition->kind],
 	    message->text ? "known to the running daemon only" : "not known without the qf");
+}
+
+static void add_costly(struct words *words, const struct policy_condition *condition)
+{
+	add(words, "%s", names[condition->kind]);
+	if (condition->kind == POLICY_HEADER)
+		add(words, " %s", condition->header);
+	add(words, ": a regular expression takes too long for it");
 }
 
 static void add_condition(struct words *words, const struct policy_condition *condition,
@@ -299,6 +308,10 @@ static void add_condition(struct words *words, const struct policy_condition *co
 	bool composed = condition->kind == POLICY_ALL || condition->kind == POLICY_ANY ||
 			condition->kind == POLICY_NOT;
 
+	if (truth == POLICY_COSTLY && !composed) {
+		add_costly(words, condition);
+		return;
+	}
 	if (truth == POLICY_UNKNOWN && !composed) {
 		add_unknown(words, condition, message);
 		return;

@@ -56,19 +56,33 @@ static enum policy_truth match_time(const struct policy_condition *condition, in
 
 /* ---- texts ---- */
 
-static bool matches(const struct policy_condition *condition, struct policy_slice text)
+static enum policy_truth matches(const struct policy_condition *condition, struct policy_slice text)
 {
-	return pattern_match(condition->pattern, text.bytes, text.length, NULL) == PATTERN_YES;
+	switch (pattern_match(condition->pattern, text.bytes, text.length, NULL)) {
+	case PATTERN_YES:
+		return POLICY_YES;
+	case PATTERN_TOO_COSTLY:
+		return POLICY_COSTLY;
+	default:
+		return POLICY_NO;
+	}
 }
 
 /* One of them, or with `every` all of them, where there is any. */
-static bool match_list(const struct policy_condition *condition, const struct policy_slice *list,
-		       size_t count)
+static enum policy_truth match_list(const struct policy_condition *condition,
+				    const struct policy_slice *list, size_t count)
 {
-	for (size_t i = 0; i < count; i++)
-		if (matches(condition, list[i]) != condition->every)
-			return !condition->every;
-	return condition->every && count > 0;
+	enum policy_truth result = truth(condition->every && count > 0);
+
+	for (size_t i = 0; i < count; i++) {
+		enum policy_truth one = matches(condition, list[i]);
+
+		if (one == truth(!condition->every))
+			return one;
+		if (one == POLICY_COSTLY)
+			result = one;
+	}
+	return result;
 }
 
 static bool is_named(const struct policy_header *header, const char *name)
@@ -79,13 +93,20 @@ static bool is_named(const struct policy_header *header, const char *name)
 	return header->name.length == length && strncasecmp(header->name.bytes, name, length) == 0;
 }
 
-static bool match_header(const struct policy_condition *condition, const struct policy_text *text)
+static enum policy_truth match_header(const struct policy_condition *condition,
+				      const struct policy_text *text)
 {
-	for (size_t i = 0; i < text->n_headers; i++)
-		if (is_named(&text->headers[i], condition->header) &&
-		    matches(condition, text->headers[i].value))
-			return true;
-	return false;
+	enum policy_truth result = POLICY_NO;
+
+	for (size_t i = 0; i < text->n_headers && result != POLICY_YES; i++) {
+		enum policy_truth one = is_named(&text->headers[i], condition->header)
+						? matches(condition, text->headers[i].value)
+						: POLICY_NO;
+
+		if (one != POLICY_NO)
+			result = one;
+	}
+	return result;
 }
 
 static enum policy_truth match_text(const struct policy_condition *condition,
@@ -97,15 +118,15 @@ static enum policy_truth match_text(const struct policy_condition *condition,
 	case POLICY_RECIPIENTS:
 		return match_number(condition, text->n_recipients);
 	case POLICY_SENDER:
-		return truth(text->has_sender && matches(condition, text->sender));
+		return text->has_sender ? matches(condition, text->sender) : POLICY_NO;
 	case POLICY_RECIPIENT:
-		return truth(match_list(condition, text->recipients, text->n_recipients));
+		return match_list(condition, text->recipients, text->n_recipients);
 	case POLICY_RECIPIENT_DOMAIN:
-		return truth(match_list(condition, text->domains, text->n_recipients));
+		return match_list(condition, text->domains, text->n_recipients);
 	case POLICY_STATUS:
-		return truth(matches(condition, text->status));
+		return matches(condition, text->status);
 	case POLICY_HEADER:
-		return truth(match_header(condition, text));
+		return match_header(condition, text);
 	case POLICY_INCOMPLETE:
 		return truth((!text->has_sender || text->n_recipients == 0) == condition->wanted);
 	default:
@@ -158,6 +179,15 @@ static enum policy_truth match_domains(const struct policy_condition *condition,
 
 /* ---- all of them ---- */
 
+/* Of two, the one that tells less, where neither decides by itself: what is not at hand may still
+ * decide once it is. */
+static enum policy_truth less_certain(enum policy_truth a, enum policy_truth b)
+{
+	if (a == POLICY_UNKNOWN || b == POLICY_UNKNOWN)
+		return POLICY_UNKNOWN;
+	return a == POLICY_COSTLY || b == POLICY_COSTLY ? POLICY_COSTLY : a;
+}
+
 /* Do all of the conditions hold? Those that need no text come first: most rules end there. One that
  * never changes decides for good. */
 static enum policy_truth match_all(const struct policy_condition *conditions, size_t count,
@@ -179,8 +209,10 @@ static enum policy_truth match_all(const struct policy_condition *conditions, si
 				*ret_next = POLICY_NEVER;
 				return POLICY_NO;
 			}
-			if (one == POLICY_NO || (one == POLICY_UNKNOWN && result == POLICY_YES))
-				result = one;
+			if (one == POLICY_NO || result == POLICY_NO)
+				result = POLICY_NO;
+			else
+				result = less_certain(result, one);
 			soonest = earlier(soonest, next);
 		}
 		/* What does not hold now needs no costly comparison: it is asked again when it may.
@@ -207,8 +239,10 @@ static enum policy_truth match_any(const struct policy_condition *condition,
 			*ret_next = POLICY_NEVER;
 			return POLICY_YES;
 		}
-		if (one == POLICY_YES || (one == POLICY_UNKNOWN && result == POLICY_NO))
-			result = one;
+		if (one == POLICY_YES || result == POLICY_YES)
+			result = POLICY_YES;
+		else
+			result = less_certain(result, one);
 		soonest = earlier(soonest, next);
 	}
 	*ret_next = soonest;
@@ -231,7 +265,9 @@ enum policy_truth policy_match(const struct policy_condition *condition,
 		return match_any(condition, message, now, ret_next);
 	case POLICY_NOT:
 		child = policy_match(condition->children, message, now, ret_next);
-		return child == POLICY_UNKNOWN ? child : truth(child == POLICY_NO);
+		return child == POLICY_UNKNOWN || child == POLICY_COSTLY
+			       ? child
+			       : truth(child == POLICY_NO);
 	case POLICY_ATTEMPTS:
 		return match_number(condition, message->attempts);
 	case POLICY_TIER_MESSAGES:

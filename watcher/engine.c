@@ -54,6 +54,7 @@ void engine_free(struct engine *engine)
 	engine_domains_free(engine);
 	labels_free(engine->labels);
 	free(engine->level_tiers);
+	free(engine->given_up_at);
 	spool_free(&engine->spool);
 	policy_free(engine->policy);
 	free(engine->policy_names[0]);

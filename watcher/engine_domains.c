@@ -92,6 +92,8 @@ void engine_domains_configure(struct engine *engine)
 	memset(engine->level_tiers, 0, (policy->n_levels + 1) * sizeof *engine->level_tiers);
 	engine->levels_at = INT64_MAX;
 	engine->levels_passed = 0;
+	free(engine->given_up_at);
+	engine->given_up_at = xcalloc(policy->n_rules + 1, sizeof *engine->given_up_at);
 	/* Directories and tiers may have other numbers now. */
 	if (engine->departures)
 		engine->departures->count = 0;

@@ -5,9 +5,14 @@
 
 #include <stdlib.h>
 
+#include "qfwatch/log.h"
+
 /* A tier whose number of messages swings about a level calls its messages no more often than this.
  */
 #define LEVELS_EVERY CLOCK_SECOND
+
+/* How often it is told that a rule was given up. */
+#define GIVEN_UP_EVERY (60 * CLOCK_SECOND)
 
 /* ---- the text of the qf ---- */
 
@@ -55,6 +60,26 @@ enum policy_show engine_shows(const struct engine *engine)
 	return engine->policy->addresses == POLICY_ADDRESSES_NONE   ? POLICY_SHOW_NOTHING
 	       : engine->policy->addresses == POLICY_ADDRESSES_FULL ? POLICY_SHOW_ALL
 								    : POLICY_SHOW_DOMAINS;
+}
+
+/* A rule was passed over because a regular expression takes too long. Told of one message a minute:
+ * it is the rule that is to be put right, and who is called back of them all would be told at once.
+ */
+void engine_note_given_up(struct engine *engine, const struct message *message,
+			  const struct policy_rule *rule)
+{
+	int64_t *told = &engine->given_up_at[rule - engine->policy->rules];
+	struct policy_decision decision = {.action = POLICY_STAY, .rule = rule};
+
+	engine->counts.given_up++;
+	if (*told && engine->now - *told < GIVEN_UP_EVERY && *told <= engine->now)
+		return;
+	if (!*told)
+		log_warning("the rule \"%s\" is passed over: %s: %s", rule->name,
+			    trouble_text(TROUBLE_COSTLY), trouble_remedy(TROUBLE_COSTLY));
+	*told = engine->now;
+	engine_report_trouble(engine, EVENT_MESSAGE_REFUSED, message, TROUBLE_COSTLY, 0, NULL,
+			      &decision);
 }
 
 /* ---- how many there are ---- */

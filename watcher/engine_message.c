@@ -765,6 +765,8 @@ static enum trouble look(struct engine *engine, msgref ref, const char *name,
 	remember(engine, ref, control);
 	look_at_body(engine, message);
 	decision = engine_ask(engine, message);
+	if (decision.costly)
+		engine_note_given_up(engine, message, decision.costly);
 	if (decision.marks)
 		engine_tell_marks(engine, ref, decision.marks);
 	if (decision.action != POLICY_STAY)

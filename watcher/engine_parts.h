@@ -118,6 +118,7 @@ struct engine {
 	const struct policy_text *text; /* NULL: not at hand */
 	struct policy_text text_of;
 	char *text_owned;	/* a qf larger than the buffer */
+	int64_t *given_up_at;	/* by rule: when it was last told that one was; 0: never */
 	uint64_t *level_tiers;	/* by policy.levels: the tiers that have as many messages */
 	uint64_t levels_passed; /* tiers that have passed one since they were last asked */
 	int64_t levels_at;	/* not asked again before; INT64_MAX: not planned */
@@ -188,6 +189,8 @@ void engine_drop_text(struct engine *engine);
 enum policy_show engine_shows(const struct engine *engine);
 struct policy_message engine_policy_message(struct engine *engine, const struct message *message);
 void engine_watch_levels(struct engine *engine);
+void engine_note_given_up(struct engine *engine, const struct message *message,
+			  const struct policy_rule *rule);
 
 /* engine_domains.c */
 void engine_domains_free(struct engine *engine);

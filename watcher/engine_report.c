@@ -87,8 +87,13 @@ void engine_report_trouble(struct engine *engine, enum event_action action,
 			 engine->policy->tiers[decision->target].name);
 	else
 		snprintf(reason, sizeof reason, "%s", trouble_text(trouble));
-	snprintf(text, sizeof text, "%s %.*s in %s: %s", verb, (int)message->id_length,
-		 table_id(message), event.tier, reason);
+	if (trouble == TROUBLE_COSTLY)
+		snprintf(text, sizeof text, "rule \"%s\" passed over for %.*s in %s: %s",
+			 decision->rule->name, (int)message->id_length, table_id(message),
+			 event.tier, reason);
+	else
+		snprintf(text, sizeof text, "%s %.*s in %s: %s", verb, (int)message->id_length,
+			 table_id(message), event.tier, reason);
 	event.text = text;
 	event.reason = reason;
 	event.failure = true;

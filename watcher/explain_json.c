@@ -81,7 +81,10 @@ static void add_moment(struct json_line *line, const char *name, int64_t seconds
 
 static const char *word_of(enum policy_truth truth)
 {
-	return truth == POLICY_YES ? "yes" : truth == POLICY_NO ? "no" : "unknown";
+	return truth == POLICY_YES	? "yes"
+	       : truth == POLICY_NO	? "no"
+	       : truth == POLICY_COSTLY ? "given-up"
+					: "unknown";
 }
 
 /* ---- the message ---- */

@@ -215,7 +215,10 @@ static void put_message(const struct explanation *e, FILE *to)
 
 static const char *word_of(enum policy_truth truth)
 {
-	return truth == POLICY_YES ? "yes" : truth == POLICY_NO ? "no" : "not known";
+	return truth == POLICY_YES	? "yes"
+	       : truth == POLICY_NO	? "no"
+	       : truth == POLICY_COSTLY ? "given up, a regular expression takes too long"
+					: "not known";
 }
 
 static void put_conditions(const struct explanation *e, const struct policy_condition *conditions,
@@ -242,9 +245,9 @@ static void put_rule(const struct explanation *e, const struct explain_rule *rul
 	bool acts = rule->holds == POLICY_YES && rule->reached;
 
 	put(to, "   %s %-4s %s: %s\n", rule->decides ? "->" : "  ",
-	    !rule->reached		    ? "-"
-	    : rule->holds == POLICY_UNKNOWN ? "?"
-					    : word_of(rule->holds),
+	    !rule->reached						    ? "-"
+	    : rule->holds == POLICY_UNKNOWN || rule->holds == POLICY_COSTLY ? "?"
+									    : word_of(rule->holds),
 	    rule->rule->name, action);
 	if (!rule->reached)
 		put(to, "             not reached\n");

@@ -486,9 +486,10 @@ static void tell_stopped(struct loop *loop)
 			   {"failed", counts.failed},
 			   {"refused", counts.refused},
 			   {"waiting", counts.waiting},
+			   {"given_up", counts.given_up},
 			   {"overflows", counts.overflows},
 			   {"dropped", events_dropped(loop->events)}},
-		.n_counts = 10,
+		.n_counts = 11,
 	};
 
 	snprintf(text, sizeof text,

@@ -72,9 +72,10 @@ static enum policy_truth judge(const struct policy_condition *condition,
 					       : POLICY_NO;
 	default:
 		*ret_next = POLICY_NEVER;
-		return is_known(condition, facts)
-			       ? policy_match(condition, &facts->message, now, ret_next)
-			       : POLICY_UNKNOWN;
+		child = is_known(condition, facts)
+				? policy_match(condition, &facts->message, now, ret_next)
+				: POLICY_UNKNOWN;
+		return child == POLICY_COSTLY ? POLICY_UNKNOWN : child;
 	}
 }
 

@@ -82,6 +82,10 @@ static const struct words words[TROUBLES] = {
 				 "such a message can be deleted, or moved by hard links within one "
 				 "file system; or release it with sendmail's -Q",
 				 true},
+	[TROUBLE_COSTLY] =
+		{"a regular expression takes too long for its text",
+		 "write one that fails sooner; until then the rule does not act on such a message",
+		 false},
 };
 
 enum trouble trouble_of_verdict(enum qfile_verdict verdict)

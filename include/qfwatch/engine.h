@@ -63,6 +63,7 @@ bool engine_take_policy_hint(struct engine *engine);
 struct engine_counts {
 	uint64_t messages, moved, deleted, bounced, departed, attempted;
 	uint64_t failed, refused, busy; /* messages that are in that state now */
+	uint64_t given_up;		/* times that a rule was passed over: POLICY_COSTLY */
 	uint64_t waiting;		/* now, for a limit */
 	uint64_t moving;		/* now, to another file system */
 	uint64_t lost_directories;	/* now */

@@ -316,6 +316,10 @@ enum policy_truth {
 	POLICY_NO,
 	POLICY_YES,
 	POLICY_UNKNOWN, /* what it takes is not at hand */
+	/* A regular expression was given up over a text of this message: whether it matches is not
+	 * known, and will not be as long as the qf is the same. A rule for which that decides does
+	 * not act, be it named under "not" or not. */
+	POLICY_COSTLY,
 };
 
 struct policy_decision {
@@ -326,6 +330,8 @@ struct policy_decision {
 	bool unknown; /* the text or the history is needed: the action is POLICY_STAY until then */
 	unsigned target; /* with POLICY_MOVE */
 	uint64_t marks;	 /* rules that do not decide, but match, and have not told yet */
+	/* The first rule that was passed over because it is POLICY_COSTLY; NULL: none. */
+	const struct policy_rule *costly;
 	int64_t again;	 /* first second after `now` at which the answer differs by itself (or may,
 			    in a policy with more than POLICY_STEPS such times); POLICY_NEVER if it
 			    never does */

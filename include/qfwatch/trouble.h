@@ -47,6 +47,8 @@ enum trouble {
 	/* The message cannot be bounced, or not be moved so. */
 	TROUBLE_AMBIGUOUS_ID,
 	TROUBLE_QUARANTINED,
+	/* A rule cannot be judged; others are. */
+	TROUBLE_COSTLY,
 	TROUBLES
 };
 

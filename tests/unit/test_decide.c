@@ -264,6 +264,39 @@ static void changes_without_effect(void **state)
 	policy_free(policy);
 }
 
+/* Rules that cannot be judged are passed over, and the first of them is named. */
+static void given_up(void **state)
+{
+	struct policy *policy = policies_parse(
+		"["
+		"{'name':'told','tier':'A','when':{'status':{'regex':'(a+)+$'}},'then':{'notify':"
+		"true}},"
+		"{'name':'all but','tier':'A','when':{'not':{'sender':{'regex':'(a+)+$'}}},"
+		"'then':{'delete':true}},"
+		"{'name':'rest','tier':'A','when':{'always':true},'then':{'move':'B'}}]");
+	struct policy_text text = {
+		.has_sender = true,
+		.sender = policies_slice("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab"),
+	};
+	const struct policy_message message = {.text = &text};
+	struct policy_decision decision;
+
+	(void)state;
+	policy_decide(policy, &message, 0, &decision);
+	assert_int_equal(decision.action, POLICY_MOVE);
+	assert_string_equal(decision.costly->name, "all but");
+	assert_false(decision.unknown);
+	text.status = text.sender;
+	policy_decide(policy, &message, 0, &decision);
+	assert_string_equal(decision.costly->name, "told");
+	assert_int_equal(decision.marks, 0);
+	text.status = text.sender = policies_slice("b");
+	policy_decide(policy, &message, 0, &decision);
+	assert_int_equal(decision.action, POLICY_DELETE);
+	assert_null(decision.costly);
+	policy_free(policy);
+}
+
 static void find_rule(void **state)
 {
 	struct policy *policy = policies_parse(openemm);
@@ -286,6 +319,7 @@ int main(void)
 		cmocka_unit_test(unknown),
 		cmocka_unit_test(windows_end),
 		cmocka_unit_test(changes_without_effect),
+		cmocka_unit_test(given_up),
 		cmocka_unit_test(find_rule),
 	};
 

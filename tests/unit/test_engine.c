@@ -45,6 +45,60 @@ static void check_domain(void)
 	check_text(json_string_value(json_array_get(domains, 0)), "example.net");
 }
 
+/* ---- rules that cannot be judged ---- */
+
+/* Told of one message a minute for each such rule, and the next rule acts. */
+static void regular_expressions_that_are_given_up(void)
+{
+	static const char costly[] = "H??X: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab\n";
+	struct testing_message message = {.attempts = 1, .lines = costly};
+
+	testing_queue("Q", false);
+	testing_queue("M", true);
+	testing_queue("S", false);
+	drive_start(DRIVE_THREE_TIERS,
+		    "{\"name\":\"slow\",\"tier\":\"Q\",\"when\":{\"header\":{\"X\":{\"regex\":"
+		    "\"(a+)+$\"}}},\"then\":{\"delete\":true}},"
+		    "{\"name\":\"slow not\",\"tier\":\"M\",\"when\":{\"not\":{\"header\":{\"X\":{"
+		    "\"regex\":\"(a+)+$\"}}}},\"then\":{\"delete\":true}}," DRIVE_MOVE(
+			    "Q", "\"attempts\":1", "M"),
+		    ENGINE_WATCH, false);
+	message.id = "1";
+	testing_message("Q", &message);
+	drive_turns();
+	drive_news_is("message-refused 1 Q: a regular expression takes too long for its text");
+	check_text(lines_text(drive_last(), "qfwatch/rule"), "slow");
+	check(lines_text(drive_last(), "qfwatch/remedy") != NULL);
+	check_text(lines_text(drive_last(), "message"),
+		   "rule \"slow\" passed over for 1 in Q: a regular expression takes too long for "
+		   "its text");
+	drive_news_is("message-moved 1 Q->M: attempts 1 >= 1");
+	/* Once in M it is asked about again when it is next read. */
+	drive_no_news;
+	check_equal(counts().refused, 0);
+	check_equal(counts().given_up, 1);
+	message.id = "2";
+	testing_message("Q", &message);
+	drive_turns();
+	drive_news_is("message-moved 2 Q->M: attempts 1 >= 1");
+	drive_no_news;
+	check_equal(counts().given_up, 2);
+	message.attempts = 2;
+	testing_rewrite("M", &message);
+	drive_turns();
+	drive_news_is("message-refused 2 M: a regular expression takes too long for its text");
+	check_text(lines_text(drive_last(), "qfwatch/rule"), "slow not");
+	drive_no_news;
+	drive_later(60 * DRIVE_SECOND);
+	message.id = "3";
+	testing_message("Q", &message);
+	drive_turns();
+	drive_news_is("message-refused 3 Q: a regular expression takes too long for its text");
+	drive_news_is("message-moved 3 Q->M: attempts 2 >= 1");
+	check(testing_stands("M", "1") && testing_stands("M", "2") && testing_stands("M", "3"));
+	drive_finish();
+}
+
 /* ---- moves ---- */
 
 /* Where all recipients are local, there are none, and that is told. */
@@ -753,6 +807,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		APART(tracked_and_moved),
 		APART(no_domains),
+		APART(regular_expressions_that_are_given_up),
 		APART(standing_at_the_start),
 		APART(cascade),
 		APART(echo_is_not_read),

@@ -157,6 +157,22 @@ static void tellers(void)
 	end();
 }
 
+static void given_up(void)
+{
+	const struct explanation *e;
+
+	begin("{\"name\":\"slow\",\"tier\":\"A\",\"when\":{\"not\":{\"header\":{\"X\":{\"regex\":"
+	      "\"(a+)+$\"}}}},\"then\":{\"delete\":true}},"
+	      "{\"name\":\"all\",\"tier\":\"A\",\"when\":{\"attempts\":1},\"then\":{\"move\":"
+	      "\"B\"}}");
+	message(1, "H??X: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab\n");
+	e = explain("m");
+	check_equal(e->rules[0].holds, POLICY_COSTLY);
+	check(!e->rules[0].decides && e->rules[1].decides);
+	check(explain_is_due(e));
+	end();
+}
+
 static void unknowns(void)
 {
 	const struct explanation *e;
@@ -408,9 +424,9 @@ static void many_recipients(void)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		APART(attempts_to_go), APART(ages),	APART(tellers),		APART(unknowns),
-		APART(spared),	       APART(how_many), APART(obstacles),	APART(elsewhere),
-		APART(any_bytes),      APART(letters),	APART(many_recipients),
+		APART(attempts_to_go), APART(ages),	 APART(tellers),  APART(unknowns),
+		APART(given_up),       APART(spared),	 APART(how_many), APART(obstacles),
+		APART(elsewhere),      APART(any_bytes), APART(letters),  APART(many_recipients),
 	};
 
 	return cmocka_run_group_tests_name("explain", tests, NULL, NULL);

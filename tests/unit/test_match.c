@@ -421,6 +421,55 @@ static void unknown(void **state)
 	assert_no("{'sender':'*'}", &message);
 }
 
+/* A regular expression that is given up decides nothing, under "not" neither. */
+static void given_up(void **state)
+{
+	const struct policy_slice list[] = {
+		policies_slice("short"), policies_slice("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab")};
+	const struct policy_header headers[] = {{policies_slice("X"), list[1]},
+						{policies_slice("Y"), list[1]},
+						{policies_slice("Y"), list[0]}};
+	const struct policy_text text = {.has_sender = true,
+					 .sender = list[1],
+					 .status = list[1],
+					 .recipients = list,
+					 .domains = list,
+					 .n_recipients = 2,
+					 .headers = headers,
+					 .n_headers = 3};
+	static const char *const costly[] = {
+		"{'sender':{'regex':'(a+)+$'}}",
+		"{'status':{'regex':'(a+)+$'}}",
+		"{'recipient':{'regex':'(a+)+$'}}",
+		"{'recipient_domain':{'regex':'(a+)+$'}}",
+		"{'header':{'X':{'regex':'(a+)+$'}}}",
+		"{'header':{'Y':{'regex':'(a+)+$'}}}",
+		"{'recipient':{'all':[{'regex':'(a+)+$'},'s*']}}",
+		"{'not':{'sender':{'regex':'(a+)+$'}}}",
+		"{'attempts':4,'sender':{'regex':'(a+)+$'}}",
+		"{'any':[{'attempts':5},{'sender':{'regex':'(a+)+$'}}]}",
+		"{'sender':['b*',{'regex':'(a+)+$'}]}",
+	};
+	struct policy_message message = {.attempts = 4, .text = &text};
+
+	(void)state;
+	for (size_t i = 0; i < N(costly); i++)
+		assert_truth(costly[i], &message, POLICY_COSTLY);
+	/* Where something else decides, it does not matter. */
+	assert_no("{'attempts':5,'sender':{'regex':'(a+)+$'}}", &message);
+	assert_no("{'sender':{'regex':'(a+)+$'},'status':'b'}", &message);
+	assert_yes("{'any':[{'sender':{'regex':'(a+)+$'}},{'attempts':4}]}", &message);
+	assert_yes("{'sender':['*b',{'regex':'(a+)+$'}]}", &message);
+	assert_yes("{'recipient':[{'regex':'(a+)+$'},'short']}", &message);
+	assert_yes("{'header':{'Y':['short',{'regex':'(a+)+$'}]}}", &message);
+	assert_no("{'recipient':{'all':{'regex':'(a+)+$'}}}", &message);
+	/* What is not at hand may still decide. */
+	assert_truth("{'sender':{'regex':'(a+)+$'},'domain':{'deferred':5,'within':9}}", &message,
+		     POLICY_UNKNOWN);
+	assert_truth("{'any':[{'sender':{'regex':'(a+)+$'}},{'domain':{'deferred':5,'within':9}}]}",
+		     &message, POLICY_UNKNOWN);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -439,6 +488,7 @@ int main(void)
 		cmocka_unit_test(domain_delivered),
 		cmocka_unit_test(nested),
 		cmocka_unit_test(unknown),
+		cmocka_unit_test(given_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
