@@ -30,7 +30,7 @@ http http_parts http_request http_walk http_task http_status http_metrics http_p
 client
 answer
 top_parts top_model top_page top_screen
-doctor doctor_parts doctor_policy doctor_daemon doctor_rights doctor_runners doctor_sendmail doctor_spool doctor_pace doctor_system doctor_show
+doctor doctor_parts doctor_policy doctor_daemon doctor_answer doctor_rights doctor_runners doctor_sendmail doctor_spool doctor_pace doctor_system doctor_show
 supervisor loop explain explain_text explain_json
 command query cmd_run cmd_check cmd_explain cmd_plan cmd_replay cmd_move cmd_events cmd_doctor cmd_import_qctrl cmd_list cmd_shape cmd_status cmd_top
 main
@@ -87,7 +87,7 @@ only '\bopen(at)?\([^;]*O_(WRONLY|RDWR|CREAT|TRUNC)' 'opening for writing' \
 only '\bjson_(t\b|load|object|array|is|string_value|integer|delete|error_t)|jansson\.h' jansson \
 	policy/load.h policy/load.c policy/load_value.c policy/load_tiers.c policy/load_rules.c policy/load_sinks.c policy/load_events.c policy/load_listen.c policy/load_metrics.c \
 	policy/load_pattern.c policy/load_when.c policy/load_then.c policy/load_digest.c \
-	watcher/qctrl_policy_parts.h watcher/qctrl_policy.c watcher/qctrl_when.c watcher/qctrl_comment.c \
+	watcher/doctor_answer.c watcher/qctrl_policy_parts.h watcher/qctrl_policy.c watcher/qctrl_when.c watcher/qctrl_comment.c \
 	watcher/cmd_plan.c watcher/cmd_replay.c watcher/replay_read.c watcher/event_record.c \
 	watcher/client.c watcher/answer.c include/qfwatch/answer.h watcher/cmd_list.c watcher/cmd_shape.c watcher/cmd_status.c \
 	watcher/top_parts.h watcher/top_model.c watcher/top_page.c watcher/cmd_top.c

@@ -311,6 +311,8 @@ void doctor_look_at_daemon(struct doctor *doctor)
 	else
 		doctor_checked(doctor, "one daemon serves the tiers: pid %ld",
 			       (long)doctor->daemons[0]);
+	if (doctor->n_daemons == 1 && doctor_ask_daemon(doctor))
+		return;
 	for (size_t i = 0; i < doctor->n_daemons; i++)
 		look_at_events(doctor, doctor->daemons[i]);
 }

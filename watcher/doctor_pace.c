@@ -1,9 +1,12 @@
 /* doctor_pace.c - is each tier's mail tried, and often enough for what its rules wait for? Joins
  * the policy, the runners, sendmail's options and the messages. */
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "doctor_parts.h"
 #include "qfwatch/units.h"
+#include "qfwatch/xalloc.h"
 
 #define HOUR 3600
 #define DAY  86400
@@ -38,11 +41,31 @@ static void add_newest_attempt(struct doctor *doctor, const struct doctor_tier *
 
 /* ---- nobody runs the queue ---- */
 
+/* OpenEMM's own script, which starts the runners of its tiers; the caller frees its path. */
+static char *find_mailer(const struct doctor *doctor, const char *directory)
+{
+	static const char *const places[] = {"bin/mailer.sh", "bin/scripts/mailer.sh"};
+	const char *spool = strstr(directory, "/var/spool/");
+
+	for (size_t i = 0; spool && i < sizeof places / sizeof *places; i++) {
+		char *path = xasprintf("%.*s/%s", (int)(spool - directory), directory, places[i]);
+		char *real = doctor_path(doctor, path);
+		bool there = access(real, F_OK) == 0;
+
+		free(real);
+		if (there)
+			return path;
+		free(path);
+	}
+	return NULL;
+}
+
 static void tell_no_runner(struct doctor *doctor, unsigned tier)
 {
 	const struct doctor_tier *known = &doctor->tiers[tier];
 	const struct policy_tier *wanted = &doctor->policy->tiers[tier];
 	const char *cf = known->cf_path ? known->cf_path : "/etc/mail/sendmail.cf";
+	char *mailer = find_mailer(doctor, wanted->directory);
 	size_t runners = 0;
 	struct doctor_finding *finding = doctor_find(
 		doctor, DOCTOR_NO_QUEUE_RUNNER, (int)tier,
@@ -65,6 +88,10 @@ static void tell_no_runner(struct doctor *doctor, unsigned tier)
 	if (known->stopped) {
 		doctor_evidence(finding, "%s would start one", known->stopped->source);
 		doctor_remedy(finding, "start it: %s", known->stopped->source);
+	} else if (mailer) {
+		doctor_evidence(finding, "%s is there: OpenEMM's way to start them", mailer);
+		doctor_remedy(finding, "take the qctrl lines out of %s, then: %s start", mailer,
+			      mailer);
 	} else {
 		doctor_remedy(finding,
 			      "start one, at boot too: sendmail -C %s -OQueueDirectory=%s -q%s", cf,

@@ -139,6 +139,9 @@ bool doctor_is_tier(const struct doctor *doctor, const char *queue, unsigned tie
 /* Finds the usual .cf, before the runners are looked at. */
 void doctor_find_cf(struct doctor *doctor);
 
+/* Asks the running daemon what is wrong. Returns false when it does not answer. */
+bool doctor_ask_daemon(struct doctor *doctor);
+
 /* The least that the number has to be for the rule to match; 0: it does not say. */
 int64_t doctor_least(const struct policy_rule *rule, enum policy_condition_kind kind);
 

@@ -252,8 +252,17 @@ void doctor_look_at_tiers(struct doctor *doctor)
 	for (unsigned tier = 0; tier < doctor->policy->n_tiers; tier++)
 		expand(doctor, tier);
 	compare(doctor);
-	inspect_open(&doctor->spool, doctor->policy, &ignored, &lost);
+	if (inspect_open(&doctor->spool, doctor->policy, &ignored, &lost) < 0)
+		lost = UINT64_MAX;
 	problems_free(&ignored);
+	for (size_t i = 0; i < doctor->n_directories; i++) {
+		const struct doctor_directory *directory = &doctor->directories[i];
+
+		if (!directory->error && (lost >> directory->tier & 1))
+			doctor_unchecked(doctor, "messages of tier %s: this user may not read %s",
+					 doctor->policy->tiers[directory->tier].name,
+					 directory->path);
+	}
 	doctor_checked(doctor, "%zu queue directories: there, and apart from each other",
 		       doctor->n_directories);
 }

@@ -208,13 +208,13 @@ struct doctor_finding *doctor_find_rights(struct doctor *doctor, unsigned tier)
 /* ---- event sinks ---- */
 
 static void refuse_sink(struct doctor *doctor, const struct policy_sink *sink, const char *path,
-			const struct stat *stat)
+			const struct stat *stat, const char *what)
 {
 	char who[RIGHTS_TEXT], file[RIGHTS_TEXT];
 	struct doctor_finding *finding =
 		doctor_find(doctor, DOCTOR_SINK_REFUSED, -1,
-			    "qfwatch, as user %s, may not write its events to %s",
-			    rights_user(doctor->rights.uid, who, sizeof who), sink->path);
+			    "qfwatch, as user %s, may not write %s, where the policy wants its %s",
+			    rights_user(doctor->rights.uid, who, sizeof who), sink->path, what);
 
 	if (stat)
 		doctor_evidence(finding, "%s: %s", path, rights_of_file(stat, file, sizeof file));
@@ -241,22 +241,36 @@ static void look_at_sink(struct doctor *doctor, const struct policy_sink *sink)
 				     : xasprintf("%.*s", (int)(slash - sink->path), sink->path);
 	there = stat(sink->path, &file) == 0;
 	if (there && !rights_may(&doctor->rights, &file, W_OK) && !rights_has_acl(sink->path)) {
-		refuse_sink(doctor, sink, sink->path, &file);
+		refuse_sink(doctor, sink, sink->path, &file, "events");
 	} else if (!there && errno == EACCES) {
 		doctor_unchecked(doctor, "the event sink %s: this user cannot reach it",
 				 sink->path);
 	} else if (stat(folder, &above) < 0) {
 		if (sink->type != POLICY_SINK_UNIX)
-			refuse_sink(doctor, sink, folder, NULL);
+			refuse_sink(doctor, sink, folder, NULL, "events");
 	} else if (!there && sink->type == POLICY_SINK_FILE &&
 		   !rights_may(&doctor->rights, &above, W_OK | X_OK) && !rights_has_acl(folder)) {
-		refuse_sink(doctor, sink, folder, &above);
+		refuse_sink(doctor, sink, folder, &above, "events");
 	} else if (!rights_may(&doctor->rights, &above, X_OK) && !rights_has_acl(folder)) {
-		refuse_sink(doctor, sink, folder, &above);
+		refuse_sink(doctor, sink, folder, &above, "events");
 	} else if (there && !rights_may_reach(&doctor->rights, sink->path, blocker) &&
 		   !rights_has_acl(blocker) && stat(blocker, &above) == 0) {
-		refuse_sink(doctor, sink, blocker, &above);
+		refuse_sink(doctor, sink, blocker, &above, "events");
 	}
+	free(folder);
+}
+
+/* A file that is made anew beside the old one each time, so its folder counts. */
+static void look_at_textfile(struct doctor *doctor, const char *path)
+{
+	char *folder = xasprintf("%.*s", (int)(strrchr(path, '/') - path), path);
+	struct policy_sink as_sink = {.path = (char *)path};
+	struct stat above;
+
+	if (stat(*folder ? folder : "/", &above) < 0)
+		refuse_sink(doctor, &as_sink, folder, NULL, "metrics");
+	else if (!rights_may(&doctor->rights, &above, W_OK | X_OK) && !rights_has_acl(folder))
+		refuse_sink(doctor, &as_sink, folder, &above, "metrics");
 	free(folder);
 }
 
@@ -277,6 +291,8 @@ void doctor_look_at_rights(struct doctor *doctor)
 	}
 	for (size_t i = 0; i < doctor->policy->n_sinks; i++)
 		look_at_sink(doctor, &doctor->policy->sinks[i]);
+	if (doctor->policy->metrics.textfile)
+		look_at_textfile(doctor, doctor->policy->metrics.textfile);
 	doctor_checked(doctor, "rights on tiers and event sinks, from %s: %s",
 		       doctor->rights_source, rights_describe(&doctor->rights, who, sizeof who));
 }

@@ -131,6 +131,11 @@ static void print_lines(const char *title, const struct doctor_lines *lines, FIL
 		print_words("  ", "    ", lines->list[i], to);
 }
 
+static void print_number(size_t number, const char *what, FILE *to)
+{
+	fprintf(to, "%zu %s%s", number, what, number == 1 ? "" : "s");
+}
+
 void doctor_print_text(const struct doctor_report *report, FILE *to)
 {
 	size_t counts[3] = {0};
@@ -141,10 +146,15 @@ void doctor_print_text(const struct doctor_report *report, FILE *to)
 	}
 	print_lines("checked:", &report->checked, to);
 	print_lines("could not check:", &report->unchecked, to);
-	if (doctor_sound(report))
-		fprintf(to, "\nsound: no errors and no warnings");
-	else
-		fprintf(to, "\n%zu errors, %zu warnings", counts[DOCTOR_ERROR],
-			counts[DOCTOR_WARNING]);
-	fprintf(to, ", %zu notes, in %.1f s\n", counts[DOCTOR_NOTE], (double)report->took / 1e9);
+	fputc('\n', to);
+	if (doctor_sound(report)) {
+		fputs("sound: no errors and no warnings, ", to);
+	} else {
+		print_number(counts[DOCTOR_ERROR], "error", to);
+		fputs(", ", to);
+		print_number(counts[DOCTOR_WARNING], "warning", to);
+		fputs(", ", to);
+	}
+	print_number(counts[DOCTOR_NOTE], "note", to);
+	fprintf(to, ", in %.1f s\n", (double)report->took / 1e9);
 }

@@ -121,10 +121,25 @@ static void put(struct set *set, const char *id)
 	set->slots[slot_of(set, hash)] = hash;
 }
 
+static bool has(const struct set *set, const char *id)
+{
+	return set->room && set->slots[slot_of(set, hash_of(id))];
+}
+
+/* Is there one that the other set lacks? */
+static bool any_other(const struct set *set, const struct set *other)
+{
+	for (size_t i = 0; i < set->room; i++)
+		if (set->slots[i] && (!other->room || !other->slots[slot_of(other, set->slots[i])]))
+			return true;
+	return false;
+}
+
+/* The names of a directory. */
 struct walk {
 	struct counts *counts;
 	const struct qdir *dir;
-	struct set controls;
+	struct set controls, bodies;
 };
 
 static bool is_old(int folder, const char *name, int64_t now, int64_t age, struct stat *ret)
@@ -132,7 +147,7 @@ static bool is_old(int folder, const char *name, int64_t now, int64_t age, struc
 	return fstatat(folder, name, ret, AT_SYMLINK_NOFOLLOW) == 0 && now - ret->st_mtime > age;
 }
 
-static void see_control_name(void *context, const char *name)
+static void see_name(void *context, const char *name)
 {
 	struct walk *walk = context;
 	struct tally *tallies = walk->counts->tallies[walk->dir->tier];
@@ -147,6 +162,13 @@ static void see_control_name(void *context, const char *name)
 	if (!name[0] || name[1] != 'f' || !name[2])
 		return;
 	switch (name[0]) {
+	case 'd':
+		put(&walk->bodies, name + 2);
+		break;
+	case 'x':
+		if (is_old(walk->dir->xf, name, walk->counts->doctor->now, DAY, &stat))
+			note(&tallies[STALE], name);
+		break;
 	case 'Q':
 		note(&tallies[GIVEN_UP], name);
 		put(&walk->controls, name + 2);
@@ -163,16 +185,6 @@ static void see_control_name(void *context, const char *name)
 	default:
 		break;
 	}
-}
-
-static void see_transcript_name(void *context, const char *name)
-{
-	struct walk *walk = context;
-	struct stat stat;
-
-	if (name[0] == 'x' && name[1] == 'f' &&
-	    is_old(walk->dir->xf, name, walk->counts->doctor->now, DAY, &stat))
-		note(&walk->counts->tallies[walk->dir->tier][STALE], name);
 }
 
 static bool has_control(const struct qdir *dir, const char *id)
@@ -196,9 +208,7 @@ static void see_body_name(void *context, const char *name)
 	struct counts *counts = walk->counts;
 	struct stat stat;
 
-	if (name[0] != 'd' || name[1] != 'f' || !name[2] ||
-	    (walk->controls.room &&
-	     walk->controls.slots[slot_of(&walk->controls, hash_of(name + 2))]))
+	if (name[0] != 'd' || name[1] != 'f' || !name[2] || has(&walk->controls, name + 2))
 		return;
 	if (!is_old(walk->dir->df, name, counts->doctor->now, DAY, &stat) || stat.st_nlink != 1 ||
 	    has_control(walk->dir, name + 2) ||
@@ -221,23 +231,40 @@ static int walk_folder(int folder, void (*see)(void *context, const char *name),
 	return r;
 }
 
-static void look_at_names(struct doctor *doctor, struct counts *counts)
+/* Every folder once; that of the bodies twice where one of them has no control file. */
+static int walk_directory(struct walk *walk)
 {
-	for (size_t i = 0; i < doctor->spool.n_dirs; i++) {
-		struct walk walk = {.counts = counts, .dir = &doctor->spool.dirs[i]};
-		int r = 0;
+	const struct qdir *dir = walk->dir;
+	int r = walk_folder(dir->qf, see_name, walk);
 
-		if (walk.dir->fd < 0)
+	if (r == 0 && dir->df != dir->qf)
+		r = walk_folder(dir->df, see_name, walk);
+	if (r == 0 && dir->xf != dir->qf && dir->xf != dir->df)
+		r = walk_folder(dir->xf, see_name, walk);
+	if (r == 0 && any_other(&walk->bodies, &walk->controls))
+		r = walk_folder(dir->df, see_body_name, walk);
+	return r;
+}
+
+/* *ret_walks has one for each place of the spool, with what bodies there are. */
+static void look_at_names(struct doctor *doctor, struct counts *counts, struct walk **ret_walks)
+{
+	struct walk *walks = xcalloc(doctor->spool.n_dirs, sizeof *walks);
+
+	for (size_t i = 0; i < doctor->spool.n_dirs; i++) {
+		struct walk *walk = &walks[i];
+		int r;
+
+		walk->counts = counts;
+		walk->dir = &doctor->spool.dirs[i];
+		if (walk->dir->fd < 0)
 			continue;
-		r = walk_folder(walk.dir->qf, see_control_name, &walk);
-		if (r == 0)
-			r = walk_folder(walk.dir->xf, see_transcript_name, &walk);
-		if (r == 0)
-			r = walk_folder(walk.dir->df, see_body_name, &walk);
+		r = walk_directory(walk);
 		if (r < 0)
-			doctor_unchecked(doctor, "names in %s: %s", walk.dir->path, strerror(-r));
-		free(walk.controls.slots);
+			doctor_unchecked(doctor, "names in %s: %s", walk->dir->path, strerror(-r));
+		free(walk->controls.slots);
 	}
+	*ret_walks = walks;
 }
 
 /* ---- messages ---- */
@@ -254,6 +281,7 @@ struct yardstick {
 struct reading {
 	struct counts counts;
 	const struct yardstick *yardsticks;
+	const struct walk *walks;
 };
 
 static int64_t pace_of(const struct doctor_tier *tier)
@@ -297,14 +325,15 @@ static const char *name_of(const struct survey_facts *facts, char *name)
 	return name;
 }
 
-/* It had no body: is it still there, and has none? */
+/* There was no body for it: is it still there, and has none? */
 static bool lacks_body(const struct survey_facts *facts)
 {
 	char name[SPOOL_NAME_MAX];
 	struct stat stat;
 
 	return !facts->data_elsewhere && spool_name(name, "df", facts->id, facts->id_length) &&
-	       fstatat(facts->directory->df, name, &stat, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT &&
+	       fstatat(facts->directory->df, name, &stat, AT_SYMLINK_NOFOLLOW) < 0 &&
+	       errno == ENOENT &&
 	       fstatat(facts->directory->qf, name_of(facts, name), &stat, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
@@ -344,7 +373,9 @@ static void take(void *context, const struct survey_facts *facts)
 	judge_file(reading, facts, name);
 	if (facts->data_elsewhere)
 		note(&tallies[ELSEWHERE], name);
-	else if (!message->has_size && lacks_body(facts))
+	else if (!has(&reading->walks[spool_index(&counts->doctor->spool, facts->directory)].bodies,
+		      name + 2) &&
+		 lacks_body(facts))
 		note(&tallies[MISSING_DF], name);
 	if (message->created > now + SLACK || message->last_attempt > now + SLACK ||
 	    facts->stat->st_mtime > now + SLACK)
@@ -407,13 +438,40 @@ static void merge(struct counts *to, const struct counts *from)
 	}
 }
 
-static void look_at_messages(struct doctor *doctor, struct survey *survey, struct counts *counts)
+static bool copies_from(const struct doctor *doctor, unsigned tier)
+{
+	for (size_t i = 0; i < doctor->n_directories; i++)
+		for (size_t k = 0; k < doctor->n_directories; k++) {
+			const struct doctor_directory *from = &doctor->directories[i];
+			const struct doctor_directory *to = &doctor->directories[k];
+
+			if (from->tier == tier && !from->error && !to->error &&
+			    (doctor->tiers[tier].feeds >> to->tier & 1) &&
+			    from->stat.st_dev != to->stat.st_dev)
+				return true;
+		}
+	return false;
+}
+
+/* Sizes are asked for where messages are copied: then the target needs room. */
+static uint64_t copied_tiers(const struct doctor *doctor)
+{
+	uint64_t tiers = 0;
+
+	for (unsigned tier = 0; tier < doctor->policy->n_tiers; tier++)
+		if (copies_from(doctor, tier))
+			tiers |= UINT64_C(1) << tier;
+	return tiers;
+}
+
+static void look_at_messages(struct doctor *doctor, struct survey *survey, const struct walk *walks,
+			     struct counts *counts)
 {
 	struct yardstick yardsticks[POLICY_MAX_TIERS];
 	struct reading *readings[SURVEY_MAX_THREADS];
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
 	struct survey_order order = {
-		.size_tiers = UINT64_MAX,
+		.size_tiers = copied_tiers(doctor),
 		.threads = processors < 1		     ? 1
 			   : processors > SURVEY_MAX_THREADS ? SURVEY_MAX_THREADS
 							     : (unsigned)processors,
@@ -435,6 +493,7 @@ static void look_at_messages(struct doctor *doctor, struct survey *survey, struc
 		readings[i] = xcalloc(1, sizeof *readings[i]);
 		readings[i]->counts.doctor = doctor;
 		readings[i]->yardsticks = yardsticks;
+		readings[i]->walks = walks;
 	}
 	survey_read(survey, &doctor->spool, &order);
 	for (unsigned i = 0; i < order.threads; i++) {
@@ -616,21 +675,6 @@ static bool links_are_protected(const struct doctor *doctor)
 	return set;
 }
 
-static bool copies_from(const struct doctor *doctor, unsigned tier)
-{
-	for (size_t i = 0; i < doctor->n_directories; i++)
-		for (size_t k = 0; k < doctor->n_directories; k++) {
-			const struct doctor_directory *from = &doctor->directories[i];
-			const struct doctor_directory *to = &doctor->directories[k];
-
-			if (from->tier == tier && !from->error && !to->error &&
-			    (doctor->tiers[tier].feeds >> to->tier & 1) &&
-			    from->stat.st_dev != to->stat.st_dev)
-				return true;
-		}
-	return false;
-}
-
 static void tell_moves(struct doctor *doctor, const struct counts *counts, unsigned tier)
 {
 	const struct tally *unlinkable = &counts->tallies[tier][UNLINKABLE];
@@ -670,6 +714,7 @@ static void tell_moves(struct doctor *doctor, const struct counts *counts, unsig
 void doctor_look_at_spool(struct doctor *doctor)
 {
 	struct counts *counts;
+	struct walk *walks;
 	struct survey survey = {0};
 	uint64_t messages = 0;
 	char number[64];
@@ -678,8 +723,11 @@ void doctor_look_at_spool(struct doctor *doctor)
 		return;
 	counts = xcalloc(1, sizeof *counts);
 	counts->doctor = doctor;
-	look_at_names(doctor, counts);
-	look_at_messages(doctor, &survey, counts);
+	look_at_names(doctor, counts, &walks);
+	look_at_messages(doctor, &survey, walks, counts);
+	for (size_t i = 0; i < doctor->spool.n_dirs; i++)
+		free(walks[i].bodies.slots);
+	free(walks);
 	for (unsigned tier = 0; tier < doctor->policy->n_tiers; tier++) {
 		uint64_t ignored = survey.tiers[tier].ignored;
 

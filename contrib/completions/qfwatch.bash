@@ -18,7 +18,7 @@ _qfwatch()
 		;;
 	esac
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W 'run check status top list shape explain plan replay move events import-qctrl --help --version' -- "$current")
+		mapfile -t COMPREPLY < <(compgen -W 'run check status top list shape explain plan replay move events doctor import-qctrl --help --version' -- "$current")
 		return
 	fi
 	case ${COMP_WORDS[1]} in
@@ -34,6 +34,7 @@ _qfwatch()
 	replay) mapfile -t COMPREPLY < <(compgen -W '-c --config --json -h --help' -f -- "$current") ;;
 	events) mapfile -t COMPREPLY < <(compgen -W '-c --config --since --until --action --id --rule --tier --follow --json --utc -h --help' \
 		-f -- "$current") ;;
+	doctor) mapfile -t COMPREPLY < <(compgen -W '-c --config -u --user --sendmail-cf --root --proc --list --json -h --help' -- "$current") ;;
 	import-qctrl) mapfile -t COMPREPLY < <(compgen -W '--home --set -h --help' -- "$current") ;;
 	esac
 }

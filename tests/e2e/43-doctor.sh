@@ -202,6 +202,11 @@ doctor -u 12345
 finds "an event file that the daemon's user cannot make" "sink-refused links-refused" "12345"
 chmod 0700 "$T"
 
+sound
+policy_write "$RULES" '"allow_delete": true, "metrics": { "textfile": "'"$T"'/none/qfwatch.prom" },'
+doctor
+finds "a metrics file whose folder is not there" sink-refused "$T/none is not there"
+
 # ---- rights --------------------------------------------------------------------------------------------------------------
 
 sound
@@ -268,6 +273,13 @@ rm -r "$PROC/102"
 message "$MIDQUEUE" 4QmidA000001 4 80000 30000
 doctor
 finds "a tier that no runner serves" no-queue-runner "no sendmail process runs $MIDQUEUE" "-OQueueDirectory=$MIDQUEUE -q30m"
+mkdir -p "$ROOT$T/bin"
+: >"$ROOT$T/bin/mailer.sh"
+sed "s|$MIDQUEUE|$T/var/spool/MIDQUEUE|" "$POLICY" >"$T/policy.openemm"
+mkdir -p "$T/var/spool/MIDQUEUE"
+"$QFWATCH" doctor -c "$T/policy.openemm" --root "$ROOT" >"$T/doctor.out"
+ok "OpenEMM's script is named" grep -qF "take the qctrl lines out of $T/bin/mailer.sh" "$T/doctor.out"
+rm -r "$T/var"
 message "$MIDQUEUE" 4QmidA000002 4 80000 60
 doctor
 is "one that cannot be seen, but whose attempts can" "$(ids)" ""
@@ -500,6 +512,7 @@ echo 4000000 >"$PROC/sys/fs/inotify/max_queued_events"
 doctor
 finds "an endless queue of notifications" event-queue
 
+TESTED="${TESTED}daemon-trouble " # below, with a real one
 for id in $("$QFWATCH" doctor --list | cut -d ' ' -f 1); do
 	case $TESTED in
 	*" $id "*) ;;
@@ -533,6 +546,7 @@ sendmail_begin
 sed -i '/^DS/d' "$T/mail/sendmail.cf"
 printf 'O Timeout.queuereturn=8d\n' >>"$T/mail/sendmail.cf"
 rm -f "$QUEUE"/* "$MIDQUEUE"/* "$SLOWQUEUE"/*
+policy_write "$RULES" '"allow_delete": true, "listen": "unix:'"$T"'/http.sock",'
 daemon_start
 export -f sendmail
 export T
@@ -558,6 +572,22 @@ real_is_sound() {
 ok "a real sendmail, a real daemon: nothing is found" wait_until 5 real_is_sound
 matches "it sees the runners' intervals" "$("$TOOLS/jsonq" "$T/doctor.json" /checked)" "*tier QUEUE: its queue is run every 1m*tier MIDQUEUE: its queue is run every 30m*tier SLOWQUEUE: its queue is run every 1h30m*"
 matches "it sees which lock sendmail takes" "$("$TOOLS/jsonq" "$T/doctor.json" /checked)" "*sendmail locks with flock*"
+matches "it asks the daemon" "$("$TOOLS/jsonq" "$T/doctor.json" /checked)" "*the daemon's own report*"
+mv "$MIDQUEUE" "$T/MIDQUEUE.away"
+finds_trouble() {
+	[ "$(real)" = "daemon-trouble tier-missing " ] && grep -q 'tier-lost: tier MIDQUEUE is lost' "$T/doctor.json"
+}
+ok "a tier goes away: the daemon says so, too" wait_until 10 finds_trouble
+mv "$T/MIDQUEUE.away" "$MIDQUEUE"
+ok "a tier comes back" wait_until 10 real_is_sound
+# What is right, but cannot be done: somebody else has that port.
+sed -i 's|"listen": "[^"]*"|"listen": "127.0.0.1:'"$SINK_PORT"'"|' "$POLICY"
+finds_old_policy() {
+	[ "$(real)" = "old-policy " ]
+}
+ok "the daemon refuses a policy: that is found" wait_until 10 finds_old_policy
+policy_write "$RULES" '"allow_delete": true, "listen": "unix:'"$T"'/http.sock",'
+ok "and that it took the next one" wait_until 10 real_is_sound
 kill "$(head -n 1 "$MIDQUEUE.pid")"
 finds_no_runner() {
 	[ "$(real)" = "no-queue-runner " ]
