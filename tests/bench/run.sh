@@ -78,7 +78,7 @@ esac
 
 kernel=$(uname -sr)
 processors=$(getconf _NPROCESSORS_ONLN)
-processor=$(sed -n 's/^model name[[:space:]]*: *//p' /proc/cpuinfo 2>/dev/null | head -n 1 | tr -d '"\\')
+processor=$(sed -n 's/^model name[[:space:]]*: *//p' /proc/cpuinfo 2>/dev/null | head -n 1 | tr -d '"')
 queued=$(cat /proc/sys/fs/inotify/max_queued_events 2>/dev/null || echo 0)
 began=$(date +%s)
 case " $rows " in
@@ -119,7 +119,8 @@ beside:   the same by system calls alone (readdir open read close; inotify; floc
 ratio:    qfwatch / beside, median of the rounds and their spread; with nothing beside, the spread of the rounds themselves.
           yes/no: the target is reached.
 reaction: from just before sendmail's last close until another process has been told that the qf is in its next tier.
-          Decided: @timestamp less event.duration of its event; lock and move: event.duration; rest: what remains.
+          Decided: @timestamp less event.duration of its event; lock and move: event.duration; rest: what remains
+          (less than nothing when that process hears of the rename before the event is made).
 idle:     voluntary context switches of all threads. memory: VmRSS, less that with an empty spool.
 overflow: from SIGCONT until the due message moved and the daemon said resynced; beside it its own whole first scan.
 scan:     a whole run --once --dry-run, warm caches. move: run --once, less the same with nothing due; events go to a file.

@@ -142,7 +142,7 @@ static void show_spread(const struct row *row, char *text, size_t size)
 	least_and_most(&row->ours, &least, &most);
 	if (row->ours.count < 2)
 		*text = '\0';
-	else if (row->unit == ROW_NANOSECONDS && most < 1e3)
+	else if (row->unit == ROW_NANOSECONDS && least > -1e3 && most < 1e3)
 		snprintf(text, size, "%.0f..%.0f ns", least, most);
 	else if (row->unit == ROW_NANOSECONDS)
 		snprintf(text, size, "%.3g..%.3g us", least / 1e3, most / 1e3);
