@@ -111,7 +111,7 @@ static void draw(const uint64_t sizes[SIZES], struct series series[SIZES][MEASUR
 			   {.title = "Processor time a rewrite",
 			    .unit = "microseconds",
 			    .lines = {{.name = "processor"}}},
-			   {.title = "Start and first scan, per message",
+			   {.title = "First scan per message",
 			    .unit = "microseconds",
 			    .lines = {{.name = "scan"}}}},
 		.n_panels = 4,

@@ -7,8 +7,8 @@
  * machine and one compiler repeat to a percent; BENCH_LIMITS names a file of lines "KEY NUMBER"
  * that must not be exceeded: then the exit status is 1.
  *
- * BENCH_PROFILES names a folder that keeps callgrind's files (nothing, scan, rewrite, move), for
- * profile.sh.
+ * BENCH_PROFILES names a folder that keeps what both have written (callgrind.LOAD, strace.LOAD),
+ * for profile.sh.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -216,7 +216,7 @@ static double run(struct profile *profile, enum tool tool, enum load load)
 			bench_fail("%s says nothing in %s", tools[tool].program, output);
 		stats_sleep_until(stats_now() + 5 * STATS_MS);
 	}
-	if (tool == STRACE || !profile->keep)
+	if (!profile->keep)
 		unlink(output);
 	remove_due(profile, queues, ids, load == MOVE);
 	mta_queue_close(&queues[0]);

@@ -41,17 +41,23 @@ static double place(const struct plot *plot, size_t i)
 	return plot->n_points > 1 ? (double)(i * WIDE) / (double)(plot->n_points - 1) : WIDE / 2.0;
 }
 
+/* What is less than nothing (a difference within its own noise) stands on the axis. */
+static double height(double value, double top)
+{
+	return TOP + HIGH - (value > 0 ? value : 0) / top * HIGH;
+}
+
 static void draw_line(FILE *file, const struct plot *plot, const struct plot_line *line,
 		      size_t which, double top)
 {
 	fprintf(file, "<polyline class=\"line%zu\" points=\"", which);
 	for (size_t i = 0; i < plot->n_points; i++)
 		fprintf(file, "%s%.1f,%.1f", i ? " " : "", LEFT + place(plot, i),
-			TOP + HIGH - line->values[i] / top * HIGH);
+			height(line->values[i], top));
 	fprintf(file, "\"/>\n");
 	for (size_t i = 0; i < plot->n_points; i++)
 		fprintf(file, "<circle class=\"dot%zu\" cx=\"%.1f\" cy=\"%.1f\" r=\"3.5\"/>\n",
-			which, LEFT + place(plot, i), TOP + HIGH - line->values[i] / top * HIGH);
+			which, LEFT + place(plot, i), height(line->values[i], top));
 }
 
 /* The names of two lines stand beside the title, each in its colour. */
@@ -85,7 +91,7 @@ static void draw_panel(FILE *file, const struct plot *plot, size_t which)
 		panel->unit);
 	draw_names(file, panel);
 	for (double value = 0; value <= top * 1.0001; value += step) {
-		double y = TOP + HIGH - value / top * HIGH;
+		double y = height(value, top);
 
 		fprintf(file,
 			"<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>\n",
