@@ -30,7 +30,7 @@ http http_parts http_request http_walk http_task http_status http_metrics http_p
 client
 answer
 top_parts top_model top_page top_screen
-doctor doctor_parts doctor_policy doctor_daemon doctor_answer doctor_rights doctor_runners doctor_sendmail doctor_spool doctor_pace doctor_system doctor_show
+doctor doctor_parts doctor_policy doctor_daemon doctor_answer doctor_rights doctor_runners doctor_sendmail doctor_spool doctor_counts doctor_stands doctor_pace doctor_system doctor_show
 supervisor loop explain explain_text explain_json
 command query cmd_run cmd_check cmd_explain cmd_plan cmd_replay cmd_move cmd_events cmd_doctor cmd_import_qctrl cmd_list cmd_shape cmd_status cmd_top
 main
