@@ -89,7 +89,7 @@ only '\bjson_(t\b|load|object|array|is|string_value|integer|delete|error_t)|jans
 	policy/load_pattern.c policy/load_when.c policy/load_then.c policy/load_digest.c \
 	watcher/doctor_answer.c watcher/qctrl_policy_parts.h watcher/qctrl_policy.c watcher/qctrl_when.c watcher/qctrl_comment.c \
 	watcher/cmd_plan.c watcher/cmd_replay.c watcher/replay_read.c watcher/event_record.c \
-	watcher/client.c watcher/answer.c include/qfwatch/answer.h watcher/cmd_list.c watcher/cmd_shape.c watcher/cmd_status.c \
+	watcher/client.c watcher/query.c watcher/answer.c include/qfwatch/answer.h watcher/cmd_list.c watcher/cmd_shape.c watcher/cmd_status.c \
 	watcher/top_parts.h watcher/top_model.c watcher/top_page.c watcher/cmd_top.c
 only '\b(initscr|newterm|endwin|curses\.h)' ncurses watcher/top_screen.c
 only '\bcurl_|curl/' libcurl watcher/client.c

@@ -36,6 +36,9 @@ static const char usage[] =
 	"more\n" QUERY_USAGE_COMMON "\n"
 	"Exit code 0: done; 1: some messages cannot be read; 3: no answer, and why.\n";
 
+/* Bytes that are written at once where nobody reads along. */
+enum { BUFFER = 64 * 1024 };
+
 /* Where the lines go. */
 struct printer {
 	struct query *query;
@@ -177,6 +180,8 @@ static enum query_next ask_daemon(struct printer *printer, int *ret_code)
 	int r = client_new(&query->policy->listen, query->policy_path, &client, &trouble);
 
 	if (r == 0)
+		query_warn_incomplete(query, client);
+	if (r == 0)
 		r = client_get(client, target, take_piece, &feed, &trouble);
 	if (r == 0 && !feed_end(&feed) && !printer->broken) {
 		r = -1;
@@ -316,6 +321,8 @@ static int run(struct query *query)
 	}
 	if (isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0)
 		printer.width = window.ws_col;
+	else
+		setvbuf(stdout, NULL, _IOFBF, BUFFER);
 	if (query->spool || ask_daemon(&printer, &code) == QUERY_READ)
 		code = read_spool(&printer);
 	/* Who has read enough has what he wants. */

@@ -163,6 +163,8 @@ static enum query_next ask_daemon(struct table *table, int *ret_code)
 	struct filter *filter = query_filter(&table->query, policy);
 	int r = client_new(&policy->listen, table->query.policy_path, &client, &trouble);
 
+	if (r == 0)
+		query_warn_incomplete(&table->query, client);
 	if (r == 0 && !table->each)
 		r = ask_once(table, client, NULL, &trouble);
 	for (size_t i = 0; r == 0 && table->each && i < policy->n_tiers; i++)

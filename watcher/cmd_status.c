@@ -97,9 +97,9 @@ static void put_hour(struct columns *table, const json_t *rates, const char *key
 
 static void print_tiers(const json_t *tiers, int64_t now)
 {
-	static const char *const head[] = {"TIER",     "MESSAGES",  "SIZE",   "OLDEST",
-					   "NOT IDLE", "ARRIVED",   "TRIED",  "LEFT",
-					   "MOVED IN", "MOVED OUT", "DELETED"};
+	static const char *const head[] = {"TIER",     "MESSAGES", "SIZE",   "OLDEST",
+					   "NOT IDLE", "ARRIVED",  "TRIED",  "LEFT",
+					   "IN",       "OUT",	   "DELETED"};
 	struct columns *table = columns_new(sizeof head / sizeof *head, 1);
 	const json_t *list = json_object_get(tiers, "tiers"), *tier;
 	char text[MOMENT_TEXT];
@@ -128,7 +128,7 @@ static void print_tiers(const json_t *tiers, int64_t now)
 		put_hour(table, rates, "moved_out");
 		put_hour(table, rates, "deleted");
 	}
-	printf("\nTiers now; arrived and what follows: in the last hour\n");
+	printf("\nTiers now; from ARRIVED on: in the last hour (IN, OUT: moved by rules)\n");
 	columns_print(table, stdout);
 	columns_free(table);
 }
@@ -196,7 +196,7 @@ static void print_directories(const json_t *status)
 	char length[MOMENT_TEXT];
 	int64_t at = answer_time(last, "at"), now = answer_time(status, "now");
 
-	printf("\nQueue directories: %llu watched",
+	printf("\nDirectories  %llu watched",
 	       (unsigned long long)answer_count(directories, "watched"));
 	if (polled)
 		printf(", %llu polled (their file system does not notify)",
@@ -204,9 +204,9 @@ static void print_directories(const json_t *status)
 	if (lost)
 		printf(", %llu lost", (unsigned long long)lost);
 	if (at)
-		printf("; last compared with the spool %s ago (%s)",
+		printf("; compared with memory %s ago (%s)",
 		       moment_length(now - at, length, sizeof length), answer_text(last, "reason"));
-	printf("; overflows: %llu\n", (unsigned long long)overflows);
+	printf("; overflows %llu\n", (unsigned long long)overflows);
 }
 
 static void print_policy(const json_t *status)
@@ -215,14 +215,14 @@ static void print_policy(const json_t *status)
 	int64_t next = answer_time(status, "next_deadline");
 	char when[MOMENT_TEXT], size[32];
 
-	fputs("Policy: ", stdout);
+	fputs("Policy       ", stdout);
 	print_plain(answer_text(policy, "path"));
-	printf(", in force since %s",
+	printf(", in force since %s\n",
 	       moment_local(answer_time(policy, "loaded_at"), when, sizeof when));
 	if (next)
-		printf("; by itself something is due next at %s",
+		printf("Next due     %s, if only time passes\n",
 		       moment_local(next, when, sizeof when));
-	printf("\nqfwatch ");
+	printf("Daemon       qfwatch ");
 	print_plain(answer_text(status, "version"));
 	printf(" on ");
 	print_plain(answer_text(status, "host"));

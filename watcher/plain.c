@@ -43,8 +43,18 @@ int plain_add(char *buffer, size_t size, const char *text)
 	while (*text) {
 		char piece[16];
 		size_t length;
-		int code = decode((const unsigned char *)text, &length);
+		int code;
 
+		/* Most are, and printing each would take most of the time. */
+		if (*text >= ' ' && *text <= '~') {
+			if (used + 1 >= size)
+				break;
+			buffer[used++] = *text++;
+			buffer[used] = 0;
+			added++;
+			continue;
+		}
+		code = decode((const unsigned char *)text, &length);
 		if (code < 0)
 			snprintf(piece, sizeof piece, "\\x%02x", (unsigned char)*text);
 		else if (is_unsafe(code))

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "qfwatch/answer.h"
 #include "qfwatch/command.h"
 #include "qfwatch/plain.h"
 #include "qfwatch/xalloc.h"
@@ -168,6 +169,19 @@ char *query_target(const struct query *query, const char *path)
 }
 
 /* ---- no answer ---- */
+
+void query_warn_incomplete(const struct query *query, struct client *client)
+{
+	struct client_trouble ignored;
+	json_t *status = answer_fetch(client, "/api/v1/status", &ignored);
+
+	if (strcmp(answer_text(json_object_get(status, "round"), "running"), "start") == 0)
+		query_complain(query->command,
+			       "the daemon has just started, and does not know "
+			       "all messages yet",
+			       "ask again, or read the spool with --spool");
+	json_decref(status);
+}
 
 static bool asks_states(const struct query *query)
 {

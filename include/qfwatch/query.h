@@ -84,6 +84,9 @@ struct filter *query_filter(const struct query *query, const struct policy *poli
 /* The target of a request: `path` with the filters and the limit. The caller frees it. */
 char *query_target(const struct query *query, const char *path);
 
+/* Says on stderr when the daemon's first scan is still under way. */
+void query_warn_incomplete(const struct query *query, struct client *client);
+
 /* How to go on without an answer. */
 enum query_next {
 	QUERY_READ, /* read the spool: nobody answers, which is said on stderr */

@@ -48,7 +48,7 @@ matches "a tier with what came and went" "$(row QUEUE)" "QUEUE 1 * . * 1 . . 1 .
 matches "and the one it went to" "$(row MIDQUEUE)" "MIDQUEUE 1 * . . . . 1 . ."
 is "what a rule has done" "$(row 'three attempts')" "three attempts move MIDQUEUE 1 . . ."
 matches "where events go" "$(row 'EVENTS GO TO') $(grep "$EVENTS" "$T/out")" "EVENTS GO TO DROPPED WAITING *$EVENTS*"
-matches "what is watched" "$(grep '^Queue directories' "$T/out")" "Queue directories: 3 watched; last compared with the spool * ago (start); overflows: 0"
+matches "what is watched" "$(grep '^Directories' "$T/out")" "Directories  3 watched; compared with memory * ago (start); overflows 0"
 run status --json
 is "as JSON it is the daemon's answer" "$(jq -c '[.messages.total, .policy.tiers, .trouble, .since_start.moved]' "$T/out")" "[2,3,[],1]"
 
