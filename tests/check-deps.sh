@@ -19,12 +19,13 @@ log qfile qtext trouble sendmail_cf runner rights processes shell qctrl qctrl_pa
 qctrl_policy qctrl_policy_parts qctrl_when qctrl_comment
 exposition table domains ages tally labels claim listener control lock program sink sink_socket sink_stdout sink_file sink_fifo sink_syslog sink_journal locked
 spool scan notify worker
+gather
 survey forecast shape listing
 census
 mover mover_copy recover inspect
 events
 replay replay_parts replay_world replay_lives replay_judge replay_read
-engine engine_parts engine_message engine_report engine_tiers engine_carry engine_limit engine_facts engine_domains engine_program engine_tally engine_labels engine_view
+engine engine_parts engine_message engine_report engine_tiers engine_carry engine_limit engine_facts engine_domains engine_program engine_scan engine_tally engine_labels engine_view
 textfile metrics
 http http_parts http_request http_walk http_task http_status http_metrics http_page http_messages http_shape http_tiers http_events http_doctor
 client

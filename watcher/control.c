@@ -32,6 +32,8 @@ static enum trouble refuse(struct control *control, int error)
 	return error == EACCES || error == EPERM ? TROUBLE_UNREADABLE : TROUBLE_ERROR;
 }
 
+#define OPEN_FLAGS (O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+
 /* Looks before it opens, because opening a device can have effects of its own, and again after,
  * because the name may have been given to something else in between. */
 static enum trouble open_file(int directory, const char *name, struct control *control)
@@ -44,8 +46,7 @@ static enum trouble open_file(int directory, const char *name, struct control *c
 	trouble = judge_type(stat.st_mode);
 	if (trouble)
 		return trouble;
-	control->fd =
-		openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	control->fd = openat(directory, name, OPEN_FLAGS);
 	if (control->fd < 0)
 		return errno == ELOOP || errno == ENXIO ? TROUBLE_CHANGED : refuse(control, errno);
 	if (fstat(control->fd, &control->stat) < 0)
@@ -107,6 +108,36 @@ enum trouble control_read(int directory, const char *name, char *buffer, struct 
 	if (trouble == TROUBLE_NONE)
 		trouble = read_file(ret, buffer);
 	return trouble;
+}
+
+bool control_read_plain(int directory, const char *name, char *buffer, size_t size, int *flags,
+			struct control *ret)
+{
+	struct qfile_reader reader;
+	ssize_t n;
+
+	*ret = (struct control){.fd = openat(directory, name, OPEN_FLAGS | *flags)};
+	if (ret->fd < 0 && errno == EPERM && *flags) {
+		*flags = 0;
+		ret->fd = openat(directory, name, OPEN_FLAGS);
+	}
+	if (ret->fd < 0)
+		return false;
+	if (fstat(ret->fd, &ret->stat) < 0 || !S_ISREG(ret->stat.st_mode) ||
+	    ret->stat.st_nlink != 1 || ret->stat.st_size >= (off_t)size)
+		goto no;
+	/* One byte more than there should be: it has grown when that comes, too. */
+	n = pread(ret->fd, buffer, (size_t)ret->stat.st_size + 1, 0);
+	if (n != ret->stat.st_size)
+		goto no;
+	ret->head = (size_t)n;
+	qfile_begin(&reader);
+	qfile_feed(&reader, buffer, ret->head);
+	if (qfile_end(&reader, &ret->file) == QFILE_OK)
+		return true;
+no:
+	control_close(ret);
+	return false;
 }
 
 /* Reads up to `size` bytes from the start; less only at the file's end. */
@@ -175,4 +206,9 @@ uint64_t control_print(const struct stat *stat)
 	h = (h ^ (h >> 29) ^ (uint64_t)stat->st_mtim.tv_nsec) * 0x9e3779b97f4a7c15u;
 	h = (h ^ (h >> 32)) & ((UINT64_C(1) << CONTROL_PRINT_BITS) - 1);
 	return h ? h : 1;
+}
+
+int64_t control_modified(const struct stat *stat)
+{
+	return stat->st_mtim.tv_sec * INT64_C(1000000) + stat->st_mtim.tv_nsec / 1000;
 }

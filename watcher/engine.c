@@ -1,4 +1,4 @@
-/* engine.c - see engine.h. This file: turns, notifications, rounds of scans. engine_parts.h tells
+/* engine.c - see engine.h. This file: turns, notifications, deadlines. engine_parts.h tells
  * what stands where. */
 #include "engine_parts.h"
 
@@ -15,13 +15,7 @@
 /* The most of each kind of work in one turn. Notifications come first and are cheap: taking them
  * all before acting keeps the kernel's queue short and lets several about one message become one
  * look. A look may be a move of some 50 us, and the rest waits for it. */
-enum {
-	TURN_NOTIFICATIONS = 4096,
-	TURN_LOOKS = 32,
-	TURN_DEADLINES = 256,
-	TURN_NAMES = 128,
-	TURN_MEMORY = 4096
-};
+enum { TURN_NOTIFICATIONS = 4096, TURN_LOOKS = 32, TURN_DEADLINES = 256, TURN_MEMORY = 4096 };
 
 struct engine *engine_new(struct events *events, enum engine_mode mode, bool dry_run)
 {
@@ -43,7 +37,7 @@ void engine_free(struct engine *engine)
 {
 	if (!engine)
 		return;
-	scan_end(&engine->scan);
+	engine_scan_stop(engine);
 	engine_stop(engine);
 	if (engine->watching)
 		notify_close();
@@ -76,8 +70,8 @@ struct engine_counts engine_count(const struct engine *engine)
 	counts.moving = engine->by_state[MESSAGE_MOVING];
 	for (size_t i = 0; i < engine->spool.n_dirs; i++)
 		counts.lost_directories += engine->spool.dirs[i].state == QDIR_LOST;
-	counts.table_bytes = table_memory(engine->table) +
-			     (engine->labels ? labels_memory(engine->labels) : 0);
+	counts.table_bytes =
+		table_memory(engine->table) + (engine->labels ? labels_memory(engine->labels) : 0);
 	return counts;
 }
 
@@ -99,17 +93,11 @@ static bool is_echo(struct engine *engine, struct message *message,
 }
 
 /* Quarantined messages are none of ours as long as no rule asks for them. */
-static bool is_message(const struct engine *engine, const char *name, const char **ret_id,
+bool engine_is_message(const struct engine *engine, const char *name, const char **ret_id,
 		       size_t *ret_length, bool *ret_held)
 {
 	return spool_control_id(name, ret_id, ret_length, ret_held) &&
 	       (!*ret_held || engine->policy->quarantined);
-}
-
-static void learn(struct engine *engine, uint16_t directory, const char *id, size_t length,
-		  bool held)
-{
-	table_get(engine->table, engine_learn(engine, directory, id, length))->held = held;
 }
 
 static void name_changed(struct engine *engine, const struct notify_event *event)
@@ -120,13 +108,13 @@ static void name_changed(struct engine *engine, const struct notify_event *event
 	struct message *message;
 	msgref ref;
 
-	if (!is_message(engine, event->name, &id, &length, &held))
+	if (!engine_is_message(engine, event->name, &id, &length, &held))
 		return;
 	ref = table_find(engine->table, (uint16_t)event->owner, id, length);
 	if (!ref) {
 		/* One that a worker is about to hand over is told of when it is done. */
 		if (!engine_is_carried(engine, (uint16_t)event->owner, id, length))
-			learn(engine, (uint16_t)event->owner, id, length, held);
+			engine_learn(engine, (uint16_t)event->owner, id, length, held);
 		return;
 	}
 	message = table_get(engine->table, ref);
@@ -148,7 +136,7 @@ static void name_removed(struct engine *engine, const struct notify_event *event
 	struct stat stat;
 	msgref ref;
 
-	if (!is_message(engine, event->name, &id, &length, &held))
+	if (!engine_is_message(engine, event->name, &id, &length, &held))
 		return;
 	ref = table_find(engine->table, (uint16_t)event->owner, id, length);
 	if (!ref || engine_is_away(table_get(engine->table, ref)))
@@ -306,202 +294,6 @@ static bool drain(struct engine *engine)
 	return true;
 }
 
-/* ---- rounds ---- */
-
-/* A message that recovery has brought back in sight: the scan may be past the place where its name
- * is now. */
-static void meet_recovered(struct engine *engine, const struct recovery *recovery)
-{
-	char qf[SPOOL_NAME_MAX];
-
-	if (!spool_name(qf, "qf", recovery->id, recovery->id_length))
-		return;
-	for (size_t i = 0; i < engine->spool.n_dirs; i++) {
-		const struct qdir *dir = &engine->spool.dirs[i];
-		struct stat stat;
-
-		if (dir->state == QDIR_ACTIVE &&
-		    !table_find(engine->table, (uint16_t)i, recovery->id, recovery->id_length) &&
-		    !engine_is_carried(engine, (uint16_t)i, recovery->id, recovery->id_length) &&
-		    fstatat(dir->qf, qf, &stat, AT_SYMLINK_NOFOLLOW) == 0)
-			engine_learn(engine, (uint16_t)i, recovery->id, recovery->id_length);
-	}
-}
-
-static void take_name(void *context, const char *name)
-{
-	struct engine *engine = context;
-	uint16_t directory = (uint16_t)engine->scan_dir;
-	const struct qdir *dir = &engine->spool.dirs[directory];
-	const char *id;
-	size_t length;
-	bool held;
-	struct message *message;
-	struct stat stat;
-	msgref ref;
-
-	if (!is_message(engine, name, &id, &length, &held)) {
-		struct recovery recovery;
-
-		if (engine->dry_run || strncmp(name, SPOOL_HIDDEN, strlen(SPOOL_HIDDEN)) != 0)
-			return;
-		recover_hidden(&engine->spool, dir, name, &recovery);
-		engine_report_recovery(engine, dir, &recovery);
-		if (recovery.done)
-			meet_recovered(engine, &recovery);
-		return;
-	}
-	ref = table_find(engine->table, directory, id, length);
-	if (!ref) {
-		if (!engine_is_carried(engine, directory, id, length))
-			learn(engine, directory, id, length, held);
-		return;
-	}
-	message = table_get(engine->table, ref);
-	message->flags = (uint8_t)((message->flags & ~MESSAGE_SEEN) | engine->seen);
-	/* One whose qf is still the file that was read needs no look; nor does one that will get it
-	 * anyway. */
-	if (message->flags & MESSAGE_RACY || message->state == MESSAGE_REFUSED ||
-	    fstatat(dir->qf, name, &stat, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    control_print(&stat) != message->print)
-		table_push_ready(engine->table, ref);
-}
-
-static void recover_intents(struct engine *engine)
-{
-	engine->intents_left = false;
-	for (size_t i = 0; i < engine->spool.n_dirs; i++) {
-		struct qdir *dir = &engine->spool.dirs[i];
-		struct recovery recovery;
-
-		if (dir->state != QDIR_ACTIVE || !dir->claim.left.length)
-			continue;
-		/* With the other directory away, it is asked again when that is found. */
-		if (!recover_intent(&engine->spool, dir, &recovery)) {
-			engine->intents_left = true;
-			continue;
-		}
-		engine_report_recovery(engine, dir, &recovery);
-		dir->claim.left.length = 0;
-	}
-}
-
-static void begin_round(struct engine *engine)
-{
-	bool *dirs = engine->round_dirs;
-
-	if (engine->intents_left)
-		recover_intents(engine);
-	engine->round = engine->next_round;
-	engine->next_round = ROUND_NONE;
-	engine->round_dirs = engine->next_dirs;
-	engine->next_dirs = dirs;
-	memset(dirs, 0, engine->n_round_dirs * sizeof *dirs);
-	engine->seen ^= MESSAGE_SEEN;
-	engine->scan_dir = 0;
-	engine->sweeping = false;
-	engine->round_started = engine->now;
-	engine->round_found = engine->round_departed = 0;
-}
-
-/* Goes on with the scan under way, or begins the next. Returns false when all of the round's
- * directories are done. */
-static bool scan_some(struct engine *engine)
-{
-	int r;
-
-	while (!engine->scan.names) {
-		while (engine->scan_dir < engine->n_round_dirs &&
-		       !(engine->round_dirs[engine->scan_dir] &&
-			 engine->spool.dirs[engine->scan_dir].state == QDIR_ACTIVE))
-			engine->scan_dir++;
-		if (engine->scan_dir >= engine->n_round_dirs)
-			return false;
-		r = scan_begin(&engine->scan, engine->spool.dirs[engine->scan_dir].qf);
-		if (r < 0) {
-			engine->round_dirs[engine->scan_dir] = false;
-			engine_lose(engine, (uint16_t)engine->scan_dir, -r);
-		}
-	}
-	r = engine->spool.dirs[engine->scan_dir].state == QDIR_ACTIVE
-		    ? scan_step(&engine->scan, TURN_NAMES, take_name, engine)
-		    : -ENOENT;
-	if (r > 0)
-		return true;
-	scan_end(&engine->scan);
-	if (r < 0) {
-		/* Half a scan proves nobody gone. */
-		engine->round_dirs[engine->scan_dir] = false;
-		engine_lose(engine, (uint16_t)engine->scan_dir, -r);
-	}
-	engine->scan_dir++;
-	return true;
-}
-
-static void sweep_one(struct engine *engine, msgref ref)
-{
-	struct message *message = table_get(engine->table, ref);
-	const struct qdir *dir = engine_directory(engine, message);
-	char name[SPOOL_NAME_MAX];
-	struct stat stat;
-
-	if ((message->flags & MESSAGE_SEEN) == engine->seen)
-		return;
-	message->flags = (uint8_t)((message->flags & ~MESSAGE_SEEN) | engine->seen);
-	if (!engine->round_dirs[message->directory] || dir->state != QDIR_ACTIVE ||
-	    engine_is_away(message))
-		return;
-	/* readdir does not promise names that come or go meanwhile: only the name itself tells. */
-	engine_control_name(message, name);
-	if (fstatat(dir->qf, name, &stat, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT &&
-	    !engine_has_other_name(engine, message))
-		engine_depart(engine, ref, NULL);
-	else
-		table_push_ready(engine->table, ref);
-}
-
-static bool sweep_some(struct engine *engine)
-{
-	for (int i = 0; i < TURN_MEMORY; i++) {
-		engine->sweep_at = table_next(engine->table, engine->sweep_at);
-		if (!engine->sweep_at)
-			return false;
-		sweep_one(engine, engine->sweep_at);
-	}
-	return true;
-}
-
-/* One step of a round. Returns false when there is none under way. */
-static bool step_round(struct engine *engine)
-{
-	if (engine->round == ROUND_NONE) {
-		if (engine->next_round == ROUND_NONE)
-			return false;
-		begin_round(engine);
-	}
-	if (!engine->sweeping) {
-		if (scan_some(engine))
-			return true;
-		engine->sweeping = true;
-		engine->sweep_at = MSGREF_NONE;
-		return true;
-	}
-	/* Names met last must have been read before it is said that memory and spool agree. */
-	if (sweep_some(engine) || table_has_ready(engine->table))
-		return true;
-	engine_tally_round(engine);
-	if (engine->round != ROUND_POLLED || engine->round_found || engine->round_departed)
-		engine_report_round(engine, engine->now);
-	engine->last_round.reason = engine->round;
-	engine->last_round.at = engine->now;
-	engine->last_round.took =
-		engine->now > engine->round_started ? engine->now - engine->round_started : 0;
-	engine->last_round.found = engine->round_found;
-	engine->last_round.departed = engine->round_departed;
-	engine->round = ROUND_NONE;
-	return engine->next_round != ROUND_NONE;
-}
-
 /* ---- time ---- */
 
 static bool expire(struct engine *engine)
@@ -570,16 +362,6 @@ static void attend_some(struct engine *engine)
 	}
 }
 
-/* Are the messages of a tier still being counted for the first time? A rule that asks how many
- * there are would be told too few. */
-static bool is_counting(const struct engine *engine)
-{
-	if (!engine->policy->n_levels)
-		return false;
-	return engine->round == ROUND_NONE ? engine->next_round > ROUND_RECONCILE
-					   : engine->round > ROUND_RECONCILE && !engine->sweeping;
-}
-
 bool engine_turn(struct engine *engine, int64_t now)
 {
 	bool counting, more;
@@ -591,7 +373,7 @@ bool engine_turn(struct engine *engine, int64_t now)
 	more |= engine_finish_programs(engine);
 	regular_work(engine);
 	more |= expire(engine);
-	counting = is_counting(engine);
+	counting = engine_is_counting(engine);
 	if (!counting)
 		attend_some(engine);
 	engine_settle_departures(engine);
@@ -600,22 +382,30 @@ bool engine_turn(struct engine *engine, int64_t now)
 	if (counting || !table_has_ready(engine->table)) {
 		more |= redecide_some(engine);
 		more |= engine_recall_some(engine, TURN_MEMORY);
-		more |= step_round(engine);
+		more |= engine_step_round(engine);
 		more |= engine_label_some(engine);
 	}
-	return more || table_has_ready(engine->table);
+	/* While messages are counted nobody is looked at, and threads may be awaited. */
+	return more || (table_has_ready(engine->table) && !counting);
 }
 
 int engine_worker_fd(const struct engine *engine, unsigned which)
 {
 	const struct worker *worker = which ? engine->programs : engine->worker;
 
+	if (which == ENGINE_SCAN_WORKER)
+		return gather_fd(engine->gather);
 	return worker ? worker_fd(worker) : -1;
 }
 
 bool engine_is_waiting(const struct engine *engine)
 {
-	return engine->n_carries > 0 || engine->n_jobs > 0;
+	return engine->n_carries > 0 || engine->n_jobs > 0 || gather_under_way(engine->gather) > 0;
+}
+
+unsigned engine_workers_made(const struct engine *engine)
+{
+	return engine->workers_made;
 }
 
 int64_t engine_deadline(const struct engine *engine)

@@ -125,8 +125,10 @@ int engine_carry(struct engine *engine, msgref ref, uint16_t to, struct control 
 									MAX_CARRIES));
 		return 0;
 	}
-	if (!engine->worker)
+	if (!engine->worker) {
 		engine->worker = worker_new(THREADS, run);
+		engine->workers_made++;
+	}
 	if (!engine->worker)
 		return -errno;
 	carry = xcalloc(1, sizeof *carry);
@@ -224,7 +226,7 @@ static void finish_forgotten(struct engine *engine, const struct carry *carry)
 			    (int)carry->length, carry->id, carry->from_name, carry->to_name);
 	if (!carry->result.trouble && !carry->to_left && to->state == QDIR_ACTIVE &&
 	    !table_find(engine->table, carry->to_directory, carry->id, carry->length))
-		engine_learn(engine, carry->to_directory, carry->id, carry->length);
+		engine_learn(engine, carry->to_directory, carry->id, carry->length, false);
 }
 
 static void finish(struct engine *engine, struct carry *carry)

@@ -16,15 +16,29 @@
 
 /* ---- the text of the qf ---- */
 
-static bool needs_text(struct engine *engine, msgref ref, const struct control *control)
+/* Is the text of every message in a tier wanted that is new to us? A dry run goes on in thought to
+ * the next tier, which may ask for it. */
+static bool asks_for_text(const struct engine *engine, unsigned tier)
 {
-	const struct message *message = table_get(engine->table, ref);
-	uint64_t tier = UINT64_C(1) << engine_directory(engine, message)->tier;
+	uint64_t bit = UINT64_C(1) << tier;
 
-	/* A dry run goes on in thought to the next tier, which may ask for it. */
 	return engine->policy->n_windows ||
-	       (engine->policy->text_tiers & (engine->dry_run ? UINT64_MAX : tier)) ||
-	       events_want_addresses(engine->events) || engine_labels_want(engine, ref, control);
+	       (engine->policy->text_tiers & (engine->dry_run ? UINT64_MAX : bit)) ||
+	       events_want_addresses(engine->events);
+}
+
+bool engine_needs_text(const struct engine *engine, unsigned tier)
+{
+	return asks_for_text(engine, tier) || engine->labels ||
+	       events_want(engine->events, EVENT_MESSAGE_TRACKED);
+}
+
+void engine_use_text(struct engine *engine, const char *bytes, size_t length)
+{
+	if (!engine->qtext)
+		engine->qtext = qtext_new();
+	qtext_read(engine->qtext, bytes, length, &engine->text_of);
+	engine->text = &engine->text_of;
 }
 
 /* Has the text at hand from now to engine_drop_text, where a rule may ask for it. Returns 0 or
@@ -35,15 +49,13 @@ int engine_read_text(struct engine *engine, msgref ref, const struct control *co
 	size_t length;
 	int r;
 
-	if (!needs_text(engine, ref, control))
+	if (!asks_for_text(engine, engine_tier(engine, table_get(engine->table, ref))) &&
+	    !engine_labels_want(engine, ref, control))
 		return 0;
 	r = control_text(control, engine->buffer, &engine->text_owned, &bytes, &length);
 	if (r < 0)
 		return r;
-	if (!engine->qtext)
-		engine->qtext = qtext_new();
-	qtext_read(engine->qtext, bytes, length, &engine->text_of);
-	engine->text = &engine->text_of;
+	engine_use_text(engine, bytes, length);
 	return 0;
 }
 

@@ -58,14 +58,26 @@ void engine_set_state(struct engine *engine, struct message *message, enum messa
 	message->state = (unsigned)state & 15;
 }
 
-msgref engine_learn(struct engine *engine, uint16_t directory, const char *id, size_t length)
+/* A name that was seen for the first time, and whose file somebody else is about to read. */
+msgref engine_insert(struct engine *engine, uint16_t directory, const char *id, size_t length,
+		     bool held)
 {
 	msgref ref = table_insert(engine->table, directory, id, length);
+	struct message *message = table_get(engine->table, ref);
 
-	table_get(engine->table, ref)->flags |= engine->seen;
+	message->flags |= engine->seen;
+	message->held = held;
 	engine->by_state[MESSAGE_NEW]++;
-	engine_tally_enter(engine, table_get(engine->table, ref));
+	engine_tally_enter(engine, message);
 	engine->spool.dirs[directory].messages++;
+	return ref;
+}
+
+msgref engine_learn(struct engine *engine, uint16_t directory, const char *id, size_t length,
+		    bool held)
+{
+	msgref ref = engine_insert(engine, directory, id, length, held);
+
 	table_push_ready(engine->table, ref);
 	return ref;
 }
@@ -266,23 +278,30 @@ static void writing(struct engine *engine, msgref ref, const struct control *con
 
 /* ---- looking ---- */
 
-static void remember(struct engine *engine, msgref ref, const struct control *control)
+/* What a qf said when it was read. */
+struct reading {
+	uint64_t print;
+	int64_t modified, at; /* the file; and not later than its reading; microseconds */
+	const struct qfile *file;
+	struct qf_head head;
+};
+
+static void remember(struct engine *engine, msgref ref, const struct reading *reading)
 {
+	const struct qfile *file = reading->file;
 	struct message *message = table_get(engine->table, ref);
-	uint64_t print = control_print(&control->stat);
+	uint64_t print = reading->print;
 	bool known = message->created != 0;
-	uint32_t attempts = control->file.attempts < TABLE_MAX_ATTEMPTS ? control->file.attempts
-									: TABLE_MAX_ATTEMPTS;
+	uint32_t attempts =
+		file->attempts < TABLE_MAX_ATTEMPTS ? file->attempts : TABLE_MAX_ATTEMPTS;
 	uint32_t before = message->attempts, created = message->created;
 	/* What it says counts, too: a fingerprint may stay the same through a quick rewrite. */
-	bool changed = message->print != print || message->created != control->file.created ||
-		       message->last_attempt != control->file.last_attempt || before != attempts;
+	bool changed = message->print != print || message->created != file->created ||
+		       message->last_attempt != file->last_attempt || before != attempts;
 	bool attempted = known && attempts > before;
-	int64_t modified =
-		control->stat.st_mtim.tv_sec * CLOCK_SECOND + control->stat.st_mtim.tv_nsec / 1000;
 
 	message->flags &= (uint8_t)~MESSAGE_RACY;
-	if (modified > engine->now - RACY)
+	if (reading->modified > reading->at - RACY)
 		message->flags |= MESSAGE_RACY;
 	/* A policy may have begun to ask for domains since. */
 	if (changed || table_domain(message) == TABLE_DOMAIN_NONE)
@@ -292,11 +311,11 @@ static void remember(struct engine *engine, msgref ref, const struct control *co
 	if (!known)
 		engine->round_found++;
 	message->print = print & ((UINT64_C(1) << CONTROL_PRINT_BITS) - 1);
-	message->created = control->file.created;
+	message->created = file->created;
 	engine_tally_created(engine, message, created);
-	message->last_attempt = control->file.last_attempt;
+	message->last_attempt = file->last_attempt;
 	message->attempts = attempts & TABLE_MAX_ATTEMPTS;
-	message->quarantined = control->file.quarantined;
+	message->quarantined = file->quarantined;
 	message->visited = (UINT64_C(1) << engine_directory(engine, message)->tier) |
 			   (message->visited & engine->policy->marks);
 	message->flags &= (uint8_t)~MESSAGE_TOLD;
@@ -313,14 +332,20 @@ static void remember(struct engine *engine, msgref ref, const struct control *co
 	if (!known) {
 		engine_tally_tracked(engine, message);
 		engine_report_read(engine, EVENT_MESSAGE_TRACKED, message, "tracked",
-				   control->head);
+				   reading->head);
 	}
 	if (attempted) {
 		engine->counts.attempted++;
 		engine_tally(engine, message, TALLY_ATTEMPTED);
 		engine_report_read(engine, EVENT_MESSAGE_ATTEMPTED, message, "attempted",
-				   control->head);
+				   reading->head);
 	}
+}
+
+static void set_size(struct message *message, uint64_t size)
+{
+	message->size = size < TABLE_MAX_SIZE ? size & TABLE_MAX_SIZE : TABLE_MAX_SIZE;
+	message->flags |= MESSAGE_SIZED;
 }
 
 /* The size of the body never changes, so it is asked for once. A second link is what an interrupted
@@ -337,10 +362,7 @@ static void look_at_body(struct engine *engine, struct message *message)
 				     message->id_length, &body, &error);
 	if (trouble != TROUBLE_NONE && trouble != TROUBLE_BODY_LINKS)
 		return; /* it matters when the message is due, and is told then */
-	message->size = (uint64_t)body.st_size < TABLE_MAX_SIZE
-				? (uint64_t)body.st_size & TABLE_MAX_SIZE
-				: TABLE_MAX_SIZE;
-	message->flags |= MESSAGE_SIZED;
+	set_size(message, (uint64_t)body.st_size);
 	engine_tally_body(engine, message);
 	if (trouble == TROUBLE_BODY_LINKS)
 		message->flags |= MESSAGE_LINKED;
@@ -391,6 +413,49 @@ struct policy_decision engine_ask(struct engine *engine, const struct message *m
 
 	policy_decide(engine->policy, &facts, engine->now / CLOCK_SECOND, &decision);
 	return decision;
+}
+
+/* What a thread has read of a message that is new to us. If there is nothing to do for it, it is
+ * remembered; otherwise it gets a look, which reads it again. */
+void engine_take_reading(struct engine *engine, msgref ref, const struct gather_item *item,
+			 int64_t begun)
+{
+	struct message *message = table_get(engine->table, ref);
+	struct message as_read = *message;
+	bool counting = engine_is_counting(engine);
+	struct policy_decision decision = {.again = POLICY_NEVER};
+
+	if (item->text)
+		engine_use_text(engine, item->text, item->text_length);
+	as_read.created = item->file.created;
+	as_read.last_attempt = item->file.last_attempt;
+	as_read.attempts = item->file.attempts < TABLE_MAX_ATTEMPTS
+				   ? item->file.attempts & TABLE_MAX_ATTEMPTS
+				   : TABLE_MAX_ATTEMPTS;
+	as_read.quarantined = item->file.quarantined;
+	if (item->sized)
+		set_size(&as_read, item->body_size);
+	if (!counting)
+		decision = engine_ask(engine, &as_read);
+	if (decision.action != POLICY_STAY || decision.unknown || decision.marks ||
+	    (item->sized && item->body_links != 1)) {
+		table_push_ready(engine->table, ref);
+	} else {
+		engine_label(engine, ref);
+		remember(engine, ref,
+			 &(struct reading){item->print,
+					   item->modified,
+					   begun,
+					   &item->file,
+					   {item->text, item->text_length, false}});
+		if (item->sized) {
+			set_size(message, item->body_size);
+			engine_tally_body(engine, message);
+		}
+		wait_for_time(engine, ref, &decision);
+		engine->undecided |= counting;
+	}
+	engine_drop_text(engine);
 }
 
 void engine_decide_from_memory(struct engine *engine, msgref ref)
@@ -762,7 +827,12 @@ static enum trouble look(struct engine *engine, msgref ref, const char *name,
 		return TROUBLE_NONE;
 	}
 	engine_label(engine, ref);
-	remember(engine, ref, control);
+	remember(engine, ref,
+		 &(struct reading){control_print(&control->stat),
+				   control_modified(&control->stat),
+				   engine->now,
+				   &control->file,
+				   {engine->buffer, control->head, engine->buffer_cut}});
 	look_at_body(engine, message);
 	decision = engine_ask(engine, message);
 	if (decision.costly)

@@ -1,6 +1,7 @@
 /* engine_parts.h - what the engine's own files share. Nobody else includes it.
  *
- *   engine.c          turns: notifications, the ready list, deadlines, scan rounds
+ *   engine.c          turns: notifications, the ready list, deadlines
+ *   engine_scan.c     rounds of scans: directories walked, files read by threads, memory swept
  *   engine_message.c  one message: read, decide, act
  *   engine_carry.c    messages on their way to another file system
  *   engine_facts.c    what the policy may ask of a message
@@ -8,12 +9,8 @@
  * them engine_program.c  programs of rules, and sendmail to bounce engine_limit.c    how fast rules
  * may act engine_tiers.c    directories: taken up, lost, found, dropped; a new policy
  *   engine_report.c   event records
-<<<<<<< HEAD
- *   engine_tally.c    what is counted, and when what is looked at was learnt of
-=======
- *   engine_labels.c   the domains of messages, for those who ask
- *   engine_view.c     what readers may ask
->>>>>>> b4b623d (HTTP: the daemon answers where the policy listens, from its own loop: status,
+#include "qfwatch/gather.h"
+#include "qfwatch/labels.h"
 healthz, and the files of a page; connections, sizes and times have limits)
  */
 #ifndef QFWATCH_ENGINE_PARTS_H
@@ -25,6 +22,7 @@ healthz, and the files of a page; connections, sizes and times have limits)
 #include "qfwatch/control.h"
 #include "qfwatch/domains.h"
 #include "qfwatch/engine.h"
+#include "qfwatch/gather.h"
 #include "qfwatch/labels.h"
 #include "qfwatch/mover.h"
 #include "qfwatch/qtext.h"
@@ -74,7 +72,12 @@ struct engine {
 	bool *round_dirs, *next_dirs;	     /* by directory index */
 	size_t n_round_dirs;		     /* places in both arrays */
 	struct scan scan;
-	size_t scan_dir; /* under way if scan.names, else the next to try */
+	size_t scan_dir;       /* under way if scan.names, else the next to try */
+	struct gather *gather; /* reads what the scan meets; NULL: no scan under way */
+	struct gather_source *source;
+	struct gather_batch *batch; /* being filled; NULL: none */
+	bool source_used;	    /* a batch of it has been submitted */
+	bool undecided;		    /* of some, nothing was asked while messages were counted */
 	bool sweeping;
 	msgref sweep_at;
 	uint8_t seen; /* the value of MESSAGE_SEEN that means "met in this round": flips with each
@@ -99,6 +102,7 @@ struct engine {
 	bool intents_left;     /* lock files of killed daemons are to be gone through */
 	bool check_wanted;     /* directories are to be checked in this turn */
 
+	unsigned workers_made; /* see engine_workers_made */
 	struct worker *worker; /* NULL until the first message goes to another file system */
 	struct carry *carries; /* these messages */
 	size_t n_carries;
@@ -153,6 +157,19 @@ struct engine {
 
 struct action_report;
 
+/* engine.c */
+bool engine_is_message(const struct engine *engine, const char *name, const char **ret_id,
+		       size_t *ret_length, bool *ret_held);
+
+/* engine_scan.c */
+
+/* One step of a round. Returns false when there is none to be done now: no round is under way, or
+ * threads are awaited. */
+bool engine_step_round(struct engine *engine);
+bool engine_is_counting(const struct engine *engine);
+void engine_scan_lost(struct engine *engine, uint16_t directory);
+void engine_scan_stop(struct engine *engine);
+
 /* engine_message.c */
 
 /* message.tries of one in MESSAGE_WRITING whose wait is over. */
@@ -163,7 +180,12 @@ void engine_decide_from_memory(struct engine *engine, msgref ref);
 void engine_depart(struct engine *engine, msgref ref, const char *reason);
 void engine_forget(struct engine *engine, msgref ref);
 void engine_set_state(struct engine *engine, struct message *message, enum message_state state);
-msgref engine_learn(struct engine *engine, uint16_t directory, const char *id, size_t length);
+msgref engine_insert(struct engine *engine, uint16_t directory, const char *id, size_t length,
+		     bool held);
+msgref engine_learn(struct engine *engine, uint16_t directory, const char *id, size_t length,
+		    bool held);
+void engine_take_reading(struct engine *engine, msgref ref, const struct gather_item *item,
+			 int64_t begun);
 
 void engine_settle(struct engine *engine, msgref ref, struct mover_result result,
 		   const struct policy_decision *decision);
@@ -184,6 +206,8 @@ void engine_carry_leave(struct engine *engine, uint16_t directory);
 bool engine_finish_carries(struct engine *engine);
 
 /* engine_facts.c */
+bool engine_needs_text(const struct engine *engine, unsigned tier);
+void engine_use_text(struct engine *engine, const char *bytes, size_t length);
 int engine_read_text(struct engine *engine, msgref ref, const struct control *control);
 void engine_drop_text(struct engine *engine);
 enum policy_show engine_shows(const struct engine *engine);
@@ -268,10 +292,15 @@ struct qdir *engine_directory(struct engine *engine, const struct message *messa
 const char *engine_tier_name(const struct engine *engine, uint16_t directory);
 void engine_report_message(struct engine *engine, enum event_action action,
 			   const struct message *message, const char *text, const char *reason);
-/* What has just been read: with its recipients' domains, from the first `head` bytes of the qf,
- * which stand in the engine's buffer. Costs nothing where no sink wants it. */
+/* The start of a qf, whole lines; cut: it goes on. */
+struct qf_head {
+	const char *bytes;
+	size_t length;
+	bool cut;
+};
+/* What has just been read: with its recipients' domains. Costs nothing where no sink wants it. */
 void engine_report_read(struct engine *engine, enum event_action action,
-			const struct message *message, const char *text, size_t head);
+			const struct message *message, const char *text, struct qf_head head);
 void engine_report_trouble(struct engine *engine, enum event_action action,
 			   const struct message *message, enum trouble trouble, int error,
 			   const char *step, const struct policy_decision *decision);

@@ -66,8 +66,10 @@ static void free_job(struct program_job *job)
 
 static bool submit(struct engine *engine, struct program_job *job)
 {
-	if (!engine->programs)
+	if (!engine->programs) {
 		engine->programs = worker_new(engine->policy->limits.programs, run);
+		engine->workers_made++;
+	}
 	if (!engine->programs)
 		return false;
 	job->next = engine->jobs;

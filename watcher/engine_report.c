@@ -51,7 +51,7 @@ void engine_report_message(struct engine *engine, enum event_action action,
 }
 
 void engine_report_read(struct engine *engine, enum event_action action,
-			const struct message *message, const char *text, size_t head)
+			const struct message *message, const char *text, struct qf_head head)
 {
 	const char *domains[EVENT_MAX_DOMAINS];
 	char names[2048], line[TEXT];
@@ -64,9 +64,9 @@ void engine_report_read(struct engine *engine, enum event_action action,
 	event.text = line;
 	event.has_domains = true;
 	event.domains = domains;
-	event.n_domains = qfile_domains(engine->buffer, head, domains, EVENT_MAX_DOMAINS, names,
+	event.n_domains = qfile_domains(head.bytes, head.length, domains, EVENT_MAX_DOMAINS, names,
 					sizeof names, &event.domains_cut);
-	event.domains_cut |= engine->buffer_cut;
+	event.domains_cut |= head.cut;
 	events_emit(engine->events, &event);
 }
 

@@ -19,9 +19,8 @@ const char *engine_rounds(const struct engine *engine, unsigned number, uint64_t
 		enum round_reason reason;
 		const char *name;
 	} reasons[] = {
-		{ROUND_START, "start"},	    {ROUND_RECONCILE, "reconcile"},
-		{ROUND_POLLED, "polled"},   {ROUND_FOUND, "found"},
-		{ROUND_OVERFLOW, "overflow"},
+		{ROUND_START, "start"}, {ROUND_RECONCILE, "reconcile"}, {ROUND_POLLED, "polled"},
+		{ROUND_FOUND, "found"}, {ROUND_OVERFLOW, "overflow"},
 	};
 
 	if (number >= sizeof reasons / sizeof *reasons)

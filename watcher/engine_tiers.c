@@ -162,6 +162,7 @@ void engine_lose(struct engine *engine, uint16_t directory, int error)
 		return;
 	unwatch(directory);
 	spool_lose(dir);
+	engine_scan_lost(engine, directory);
 	dir->error = error;
 	engine_report_directory(engine, EVENT_TIER_LOST, dir, error);
 	/* Another one may stand in its place already. The same one, which cannot be read, would
@@ -242,8 +243,7 @@ static void leave(struct engine *engine, uint16_t directory)
 	notify_remove(NOTIFY_PARENT, directory);
 	if (dir->messages)
 		forget_directory(engine, directory);
-	if (engine->scan.names && engine->scan_dir == directory)
-		scan_end(&engine->scan);
+	engine_scan_lost(engine, directory);
 	if (directory < engine->n_round_dirs)
 		engine->round_dirs[directory] = engine->next_dirs[directory] = false;
 	spool_drop(dir);

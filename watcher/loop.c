@@ -35,6 +35,7 @@ struct loop {
 	struct textfile *textfile; /* NULL: a dry run leaves the daemon's file alone, too */
 	int epoll, timer, signals, mounts;
 	int workers[ENGINE_WORKERS];   /* the engine's; -1: none yet */
+	unsigned workers_made;	       /* as engine_workers_made said when they were added */
 	int64_t armed;		       /* what the timer is set to; INT64_MAX: off */
 	int64_t watchdog, watchdog_at; /* interval (0: none) and next time */
 	int64_t events_at;	       /* when a sink wants to be tried again */
@@ -384,16 +385,19 @@ static void take_events(struct loop *loop, int timeout)
 /* The engine starts its workers when it first needs them. */
 static void watch_workers(struct loop *loop)
 {
+	unsigned made = engine_workers_made(loop->engine);
+
 	for (unsigned i = 0; i < ENGINE_WORKERS; i++) {
 		int fd = engine_worker_fd(loop->engine, i);
 
 		/* The kernel takes a descriptor that is closed off its list, and the same number
 		 * may be another worker's by now. */
-		if (fd != loop->workers[i] || (fd >= 0 && engine_is_waiting(loop->engine)))
+		if (fd != loop->workers[i] || (fd >= 0 && made != loop->workers_made))
 			loop->workers[i] =
 				fd >= 0 && (add(loop, fd, EPOLLIN) == 0 || errno == EEXIST) ? fd
 											    : -1;
 	}
+	loop->workers_made = made;
 }
 
 static bool is_unwatched(const struct loop *loop)
@@ -549,7 +553,7 @@ int loop_run(const struct loop_options *options)
 			    .timer = -1,
 			    .signals = -1,
 			    .mounts = -1,
-			    .workers = {-1, -1},
+			    .workers = {-1, -1, -1},
 			    .armed = INT64_MAX,
 			    .watchdog_at = INT64_MAX,
 			    .events_at = INT64_MAX};

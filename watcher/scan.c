@@ -24,18 +24,32 @@ int scan_begin(struct scan *scan, int directory)
 	return 0;
 }
 
-int scan_step(struct scan *scan, size_t max, void (*take)(void *context, const char *name),
-	      void *context)
+int scan_next(struct scan *scan, const char **ret_name, bool *ret_regular)
 {
-	while (max--) {
-		struct dirent *entry;
+	struct dirent *entry;
 
+	do {
 		errno = 0;
 		entry = readdir(scan->names);
 		if (!entry)
 			return -errno;
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			take(context, entry->d_name);
+	} while (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0);
+	*ret_name = entry->d_name;
+	*ret_regular = entry->d_type == DT_REG;
+	return 1;
+}
+
+int scan_step(struct scan *scan, size_t max, void (*take)(void *context, const char *name),
+	      void *context)
+{
+	while (max--) {
+		const char *name;
+		bool regular;
+		int r = scan_next(scan, &name, &regular);
+
+		if (r <= 0)
+			return r;
+		take(context, name);
 	}
 	return 1;
 }

@@ -184,46 +184,14 @@ struct reader {
 	char buffer[CONTROL_BUFFER];
 };
 
-/* The ordinary case, in four system calls: a regular file, as the directory says, with one link,
- * that is read at once. Returns false for everything else, which control_read then judges. A name
- * that became something else since the directory was read is not followed and not waited for. */
-static bool read_ordinary(struct reader *reader, int directory, const char *name)
-{
-	static const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-	struct control *control = &reader->control;
-	struct qfile_reader parser;
-	ssize_t n;
-
-	*control = (struct control){.fd = openat(directory, name, flags | reader->noatime)};
-	/* Only the owner and root may ask for the time of access to be left as it is. */
-	if (control->fd < 0 && errno == EPERM && reader->noatime) {
-		reader->noatime = 0;
-		control->fd = openat(directory, name, flags);
-	}
-	if (control->fd < 0)
-		return false;
-	if (fstat(control->fd, &control->stat) < 0 || !S_ISREG(control->stat.st_mode) ||
-	    control->stat.st_nlink != 1 || (size_t)control->stat.st_size >= sizeof reader->buffer)
-		goto no;
-	n = pread(control->fd, reader->buffer, sizeof reader->buffer, 0);
-	if (n < 0 || n != control->stat.st_size)
-		goto no;
-	control->head = (size_t)n;
-	qfile_begin(&parser);
-	qfile_feed(&parser, reader->buffer, (size_t)n);
-	if (qfile_end(&parser, &control->file) == QFILE_OK)
-		return true;
-no:
-	control_close(control);
-	return false;
-}
-
 static enum trouble read_control(struct reader *reader, int directory, const struct name *name,
 				 const char *text)
 {
 	enum trouble trouble = TROUBLE_CHANGED;
 
-	if (name->regular && read_ordinary(reader, directory, text))
+	if (name->regular &&
+	    control_read_plain(directory, text, reader->buffer, sizeof reader->buffer,
+			       &reader->noatime, &reader->control))
 		return TROUBLE_NONE;
 	for (int tries = 0; tries < CHANGED_TRIES && trouble == TROUBLE_CHANGED; tries++) {
 		if (tries)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -19,8 +20,10 @@ struct worker {
 	pthread_mutex_t mutex;
 	pthread_cond_t work;
 	struct queue submitted, finished;
+	atomic_bool any; /* a job is finished: looked at without the mutex, so that asking in vain
+			    is cheap */
 	bool stop;
-	int fd; /* eventfd: counts finished jobs */
+	int fd; /* eventfd: readable while a job is finished */
 	void (*run)(struct worker_job *job);
 	pthread_t *threads;
 	unsigned n_threads;
@@ -63,6 +66,8 @@ static void *serve(void *argument)
 		worker->run(job);
 		pthread_mutex_lock(&worker->mutex);
 		put(&worker->finished, job);
+		if (atomic_exchange(&worker->any, true))
+			continue;
 		if (write(worker->fd, &one, sizeof one) < 0)
 			continue; /* the counter is full: it is readable all the more */
 	}
@@ -136,10 +141,16 @@ struct worker_job *worker_take(struct worker *worker)
 	struct worker_job *job;
 	uint64_t count;
 
+	if (!atomic_load(&worker->any))
+		return NULL;
 	pthread_mutex_lock(&worker->mutex);
 	job = take(&worker->finished);
-	if (!job && read(worker->fd, &count, sizeof count) < 0)
-		job = NULL; /* nothing to reset */
+	/* With the last one, so that the next wakes up whoever waits. */
+	if (!worker->finished.first) {
+		atomic_store(&worker->any, false);
+		if (read(worker->fd, &count, sizeof count) < 0)
+			count = 0; /* nothing to reset */
+	}
 	pthread_mutex_unlock(&worker->mutex);
 	return job;
 }

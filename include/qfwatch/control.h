@@ -6,6 +6,7 @@
 #ifndef QFWATCH_CONTROL_H
 #define QFWATCH_CONTROL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -29,6 +30,17 @@ struct control {
  * with control_close in every case. */
 enum trouble control_read(int directory, const char *name, char *buffer, struct control *ret);
 
+/* The ordinary case in as few system calls as can be, for a name that a directory has just said to
+ * be a regular file's: opened without the look before, and read at once into buffer[size]. True for
+ * one that is regular, has one link, is sound and smaller than `size`; then ret->head is all of it.
+ * False for everything else, with nothing open: control_read tells what it is. A name that became
+ * something else meanwhile is not followed and not waited for.
+ *
+ * *flags is O_NOATIME at first, and 0 from the first time that it is refused, which it is to
+ * whoever neither owns the file nor is root. */
+bool control_read_plain(int directory, const char *name, char *buffer, size_t size, int *flags,
+			struct control *ret);
+
 /* The whole text of the qf that control_read found sound: *ret_bytes, *ret_length. That is `buffer`
  * (the one given to control_read, untouched since) where the file is whole in it, and *ret_owned is
  * NULL. Otherwise all of it is read again into memory that the caller frees with *ret_owned.
@@ -43,5 +55,8 @@ void control_close(struct control *control);
  * modification. Of CONTROL_PRINT_BITS bits, never 0. */
 #define CONTROL_PRINT_BITS 48
 uint64_t control_print(const struct stat *stat);
+
+/* When it was modified, in microseconds since the epoch. */
+int64_t control_modified(const struct stat *stat);
 
 #endif

@@ -39,9 +39,12 @@ bool engine_turn(struct engine *engine, int64_t now);
 void engine_stop(struct engine *engine);
 
 /* The descriptors that become readable when a worker has something for the engine: `which` is 0 to
- * ENGINE_WORKERS - 1; -1 as long as there is none. May appear, and change, with any turn. */
-#define ENGINE_WORKERS 2
+ * ENGINE_WORKERS - 1; -1 as long as there is none. May appear, and change, with any turn that
+ * raises engine_workers_made; the number of one that is gone may be another's then. */
+#define ENGINE_WORKERS	   3
+#define ENGINE_SCAN_WORKER 2 /* reads files while a scan is under way */
 int engine_worker_fd(const struct engine *engine, unsigned which);
+unsigned engine_workers_made(const struct engine *engine);
 
 /* Is a worker at work? A single pass is not over then. */
 bool engine_is_waiting(const struct engine *engine);

@@ -4,6 +4,7 @@
 #define QFWATCH_SCAN_H
 
 #include <dirent.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct scan {
@@ -13,6 +14,10 @@ struct scan {
 /* Begins with the directory that is open as `directory`, by a descriptor of its own. Returns 0 or
  * -errno. */
 int scan_begin(struct scan *scan, int directory);
+
+/* The next name that is not "." or "..", valid until the next call. `regular`: the directory says
+ * that it is a regular file. Returns 1, 0 at the end, -errno. */
+int scan_next(struct scan *scan, const char **ret_name, bool *ret_regular);
 
 /* Hands up to `max` names to `take` (not "." and ".."). Returns 1 when there may be more, 0 at the
  * end, -errno. */

@@ -170,13 +170,14 @@ static bool keeps_threads(int call)
 	       call == SYS_getrandom || call == SYS_brk;
 }
 
-/* Those whose failure glibc or the kernel's own rules do not provide for. Memory may be refused. */
+/* Those whose failure glibc or the kernel's own rules do not provide for. Memory may be refused: by
+ * mmap, because brk says so by leaving the end where it is, and glibc takes an error for a place. */
 static bool must_not_fail(int call)
 {
 	return call == SYS_futex || call == SYS_set_robust_list || call == SYS_rseq ||
 	       call == SYS_rt_sigprocmask || call == SYS_exit || call == SYS_exit_group ||
 	       call == SYS_restart_syscall || call == SYS_rt_sigreturn || call == SYS_getpid ||
-	       call == SYS_gettid || call == SYS_munmap || call == SYS_madvise;
+	       call == SYS_gettid || call == SYS_munmap || call == SYS_madvise || call == SYS_brk;
 }
 
 /* ---- threads ---- */

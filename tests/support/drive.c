@@ -84,12 +84,19 @@ void drive_start_usual(void)
 void drive_turns(void)
 {
 	struct pollfd fd = {.fd = notify_fd(), .events = POLLIN};
+	struct pollfd scan = {.fd = -1, .events = POLLIN};
 	unsigned turns = 0;
 
 	/* What it does itself comes back as notifications. One that never comes to rest would spin
 	 * in the loop. */
-	while (engine_turn(drive_engine, drive_now()) || (fd.fd >= 0 && poll(&fd, 1, 0) == 1))
+	while (engine_turn(drive_engine, drive_now()) || (fd.fd >= 0 && poll(&fd, 1, 0) == 1) ||
+	       (scan.fd = engine_worker_fd(drive_engine, ENGINE_SCAN_WORKER)) >= 0) {
 		check(++turns < 1000000);
+		/* What a scan reads is waited for; it has no worker when it is over. */
+		if (scan.fd >= 0)
+			poll(&scan, 1, 10);
+		scan.fd = -1;
+	}
 	events_flush(drive_events, clock_now());
 }
 
