@@ -62,22 +62,33 @@ static void add_daemon(struct doctor *doctor, pid_t pid)
 		doctor->daemons[doctor->n_daemons++] = pid;
 }
 
-/* Who holds the lock files of the tiers. */
+static bool look_at_claim(struct doctor *doctor, const struct qdir *dir)
+{
+	struct locked locked;
+
+	inspect_daemon(dir, &locked);
+	if (locked.held && locked.pid)
+		add_daemon(doctor, locked.pid);
+	else if (locked.held)
+		doctor->daemon_unknown = true;
+	return locked.held;
+}
+
+/* Who holds the lock files of the tiers. All tiers of a daemon have the same one, and one look is a
+ * walk through /proc. Where a tier may not be opened, its number is enough. */
 static void look_at_claims(struct doctor *doctor)
 {
-	for (size_t i = 0; i < doctor->spool.n_dirs; i++) {
-		const struct qdir *dir = &doctor->spool.dirs[i];
-		struct locked locked;
+	for (size_t i = 0; i < doctor->spool.n_dirs; i++)
+		if (doctor->spool.dirs[i].fd >= 0 && look_at_claim(doctor, &doctor->spool.dirs[i]))
+			return;
+	for (size_t i = 0; i < doctor->n_directories && !doctor->spool.n_dirs; i++) {
+		const struct doctor_directory *directory = &doctor->directories[i];
+		struct qdir dir = {.device = directory->stat.st_dev,
+				   .inode = directory->stat.st_ino,
+				   .fd = -1,
+				   .qf = -1};
 
-		if (dir->fd < 0)
-			continue;
-		inspect_daemon(dir, &locked);
-		if (locked.held && locked.pid)
-			add_daemon(doctor, locked.pid);
-		else if (locked.held)
-			doctor->daemon_unknown = true;
-		/* All tiers of a daemon have the same one; one look is a walk through /proc. */
-		if (locked.held)
+		if (!directory->error && look_at_claim(doctor, &dir))
 			return;
 	}
 }
@@ -236,6 +247,12 @@ static void tell_none(struct doctor *doctor)
 		doctor_checked(doctor, "a daemon serves the tiers (it holds their lock files)");
 		return;
 	}
+	if (doctor->daemon_hidden) {
+		doctor_unchecked(doctor,
+				 "the daemon: a qfwatch runs, but which tiers it serves only "
+				 "root sees");
+		return;
+	}
 	if (doctor->processes.hidden && !doctor->processes.count) {
 		doctor_unchecked(doctor, "the daemon: other users' processes cannot be seen here");
 		return;
@@ -279,6 +296,10 @@ static void look_at_processes(struct doctor *doctor)
 		served.directories = xcalloc(doctor->n_directories + 1, sizeof *served.directories);
 		if (!processes_files(&doctor->processes, process->pid, see_file, &served)) {
 			free(served.directories);
+			if (same_policy(doctor, process))
+				add_daemon(doctor, process->pid);
+			else
+				doctor->daemon_hidden = true;
 			continue;
 		}
 		for (size_t k = 0; k < doctor->n_directories; k++)

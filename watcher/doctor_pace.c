@@ -128,6 +128,13 @@ static void look_for_runner(struct doctor *doctor, unsigned tier)
 				 name, known->runner->source);
 		return;
 	}
+	if (!known->runner && doctor->blind && !untried) {
+		doctor_unchecked(doctor,
+				 "the queue runner of tier %s: there are sendmail processes "
+				 "that do not tell which queue they run; root sees it",
+				 name);
+		return;
+	}
 	if (!known->runner && doctor->processes.hidden) {
 		doctor_unchecked(doctor,
 				 "the queue runner of tier %s: other users' processes "

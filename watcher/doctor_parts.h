@@ -74,10 +74,12 @@ struct doctor {
 	struct processes processes;
 	struct doctor_runner *runners;
 	size_t n_runners;
+	bool blind; /* there are runners of which cannot be told where they run */
 	/* The daemons that serve these tiers. */
 	pid_t daemons[DOCTOR_DAEMONS];
 	size_t n_daemons;
 	bool daemon_unknown; /* somebody holds the tiers' locks, and cannot be seen */
+	bool daemon_hidden;  /* a qfwatch runs, and what it serves cannot be seen */
 	/* Whose rights count. */
 	bool has_rights;
 	struct rights rights;

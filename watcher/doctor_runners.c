@@ -50,11 +50,12 @@ static void look_at_process(struct doctor *doctor, const struct process *process
 {
 	struct doctor_runner *added;
 	struct runner runner;
-	bool guessed = false;
+	bool guessed = false, titled;
 	char *text;
 
 	/* A title is one word, because what was behind it is overwritten. */
-	if (strncmp(process->words[0], "sendmail", 8) == 0 && strchr(process->words[0], ':')) {
+	titled = strncmp(process->words[0], "sendmail", 8) == 0 && strchr(process->words[0], ':');
+	if (titled) {
 		if (!runner_parse_title(process->words[0], &runner)) {
 			if (!runner_is_daemon_title(process->words[0]))
 				return;
@@ -72,8 +73,12 @@ static void look_at_process(struct doctor *doctor, const struct process *process
 		return;
 	added->process = true;
 	added->guessed = guessed;
-	if (!processes_link(&doctor->processes, process->pid, "cwd", added->cwd))
-		added->cwd[0] = 0;
+	if (processes_link(&doctor->processes, process->pid, "cwd", added->cwd))
+		return;
+	/* What its .cf says is no more than a guess: it may have been told another directory. */
+	added->cwd[0] = 0;
+	if (titled && !*runner.directory)
+		added->guessed = doctor->blind = true;
 }
 
 /* What sendmail writes into its pid file: its pid, and the command line that started it. That title

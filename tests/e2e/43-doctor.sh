@@ -174,6 +174,16 @@ doctor
 finds "no daemon" no-daemon "qfwatch run -c $POLICY"
 
 sound
+rm -r "$PROC/77/fd"
+doctor
+is "a daemon with this policy, whose files cannot be seen" "$(ids)" ""
+printf '%s\0' qfwatch run -c "$T/other.json" >"$PROC/77/cmdline"
+cp "$POLICY" "$T/other.json"
+doctor
+is "one with another policy makes no finding" "$(ids)" ""
+matches "but is told" "$("$TOOLS/jsonq" "$T/doctor.json" /unchecked)" "*a qfwatch runs*"
+
+sound
 fake_daemon 78 "$QUEUE"
 doctor
 finds "two daemons, one of them with another policy" "two-daemons old-policy" "pid 78"
@@ -305,6 +315,11 @@ finds "a daemon that was started without -q" no-queue-runner
 printf '102\n/usr/sbin/sendmail -bd -q30m -OQueueDirectory=%s\n' "$MIDQUEUE" >"$ROOT/run/sendmail/mid.pid"
 doctor
 is "a daemon that was started with -q30m" "$(ids)" ""
+rm "$ROOT/run/sendmail/mid.pid" "$PROC/102/cwd"
+fake_process 102 sendmail "sendmail: Queue control"
+doctor
+is "a runner of which cannot be told where it runs makes no finding" "$(ids)" ""
+matches "but that is told" "$("$TOOLS/jsonq" "$T/doctor.json" /unchecked)" "*the queue runner of tier MIDQUEUE*root sees it*"
 rm -r "$PROC/1" "$PROC/102"
 doctor
 is "where processes are hidden, none is missed" "$(ids)" ""
@@ -593,6 +608,15 @@ finds_no_runner() {
 	[ "$(real)" = "no-queue-runner " ]
 }
 ok "a runner ends: that is found" wait_until 10 finds_no_runner
+# Somebody who may not even look into the tiers.
+if [ "$(id -u)" -eq 0 ]; then
+	chmod 0755 "$T" "$T/run"
+	cp "$QFWATCH" "$T/qfwatch"
+	setpriv --reuid 65534 --regid 65534 --clear-groups "$T/qfwatch" doctor -c "$POLICY" --json >"$T/doctor.json"
+	ok "a user without rights does not miss the daemon" not grep -q no-daemon "$T/doctor.json"
+	matches "but says what he could not see" "$("$TOOLS/jsonq" "$T/doctor.json" /unchecked)" "*messages of tier QUEUE: this user may not read*"
+	chmod 0700 "$T"
+fi
 daemon_stop KILL
 is "the daemon is killed: that is found" "$(real)" "no-daemon no-queue-runner "
 e2e_end
