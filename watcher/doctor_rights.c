@@ -18,9 +18,9 @@ static const char remedy_rights[] =
 
 /* What a unit says of its user; later files win. */
 struct unit {
-	char user[RIGHTS_TEXT];
+	char user[RIGHTS_TEXT], group[RIGHTS_TEXT], groups[RIGHTS_TEXT];
 	char ambient[RIGHTS_TEXT], bounding[RIGHTS_TEXT];
-	bool found, bounded;
+	bool found, bounded, dynamic;
 };
 
 static bool value_of(const char *line, const char *key, char *ret)
@@ -40,6 +40,10 @@ static void read_unit_line(void *context, char *line)
 
 	line += strspn(line, " \t");
 	value_of(line, "User=", unit->user);
+	value_of(line, "Group=", unit->group);
+	value_of(line, "SupplementaryGroups=", unit->groups);
+	if (strncmp(line, "DynamicUser=yes", 15) == 0)
+		unit->dynamic = true;
 	value_of(line, "AmbientCapabilities=", unit->ambient);
 	if (value_of(line, "CapabilityBoundingSet=", unit->bounding))
 		unit->bounded = true;
@@ -57,8 +61,9 @@ static void read_unit(void *context, const char *path)
 	free(text);
 }
 
-/* The unit file that counts, and the drop-ins of all folders: from the least important. */
-static bool of_unit(struct doctor *doctor)
+/* The unit file that counts, and the drop-ins of all folders: from the least important. Returns 1,
+ * 0 when there is no unit, or -1 when it cannot be told whom it means. */
+static int of_unit(struct doctor *doctor)
 {
 	static const char *const folders[] = {"/lib/systemd/system", "/usr/lib/systemd/system",
 					      "/usr/local/lib/systemd/system",
@@ -74,23 +79,28 @@ static bool of_unit(struct doctor *doctor)
 		free(path);
 	}
 	if (!unit.found)
-		return false;
+		return 0;
 	for (int i = 0; i < N; i++) {
 		char *path = xasprintf("%s%s/qfwatch.service.d", doctor->root, folders[i]);
 
 		doctor_each_file(path, read_unit, &unit);
 		free(path);
 	}
-	if (rights_of_user(*unit.user ? unit.user : "root", &doctor->rights) < 0) {
-		doctor_unchecked(doctor, "rights: the unit's user %s is not known here", unit.user);
-		return false;
+	if (unit.dynamic || rights_of_user(*unit.user ? unit.user : "root", &doctor->rights) < 0 ||
+	    rights_add_groups(&doctor->rights, unit.group, true) < 0 ||
+	    rights_add_groups(&doctor->rights, unit.groups, false) < 0) {
+		doctor_unchecked(doctor,
+				 "rights: the user or a group of qfwatch.service is not "
+				 "known here (%s): name him with --user",
+				 *unit.user ? unit.user : "DynamicUser");
+		return -1;
 	}
 	bounding = unit.bounded ? rights_parse_capabilities(unit.bounding) : RIGHTS_ALL;
 	if (doctor->rights.uid)
 		doctor->rights.capabilities = rights_parse_capabilities(unit.ambient);
 	doctor->rights.capabilities &= bounding;
 	doctor->rights_source = xstrdup("qfwatch.service");
-	return true;
+	return 1;
 }
 
 static bool of_process(struct doctor *doctor, pid_t pid)
@@ -118,6 +128,7 @@ static bool of_caller(struct doctor *doctor)
 static bool find_rights(struct doctor *doctor)
 {
 	const char *user = doctor->request.user;
+	int unit;
 
 	if (user) {
 		if (rights_of_user(user, &doctor->rights) < 0) {
@@ -129,7 +140,8 @@ static bool find_rights(struct doctor *doctor)
 	}
 	if (doctor->n_daemons && of_process(doctor, doctor->daemons[0]))
 		return true;
-	return of_unit(doctor) || of_caller(doctor);
+	unit = of_unit(doctor);
+	return unit > 0 || (unit == 0 && of_caller(doctor));
 }
 
 /* ---- tiers ---- */

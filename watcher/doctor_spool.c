@@ -268,9 +268,9 @@ static void set_yardstick(struct doctor *doctor, unsigned tier, struct yardstick
 	struct rights runner, trusted = {0};
 
 	/* queue.c, readqf(): others may never write, the group only where QueueFileMode says so. */
-	*ret = (struct yardstick){.unsafe = S_IWGRP | S_IWOTH, .attempts = known->attempts};
-	if (cf && (cf->queue_file_mode & S_IWGRP))
-		ret->unsafe = S_IWOTH;
+	*ret = (struct yardstick){.unsafe = S_IWOTH, .attempts = known->attempts};
+	if (cf && !(cf->queue_file_mode & S_IWGRP))
+		ret->unsafe |= S_IWGRP;
 	ret->untried = known->interval ? 3 * pace : DAY;
 	if (ret->untried < 3600)
 		ret->untried = 3600;

@@ -69,6 +69,32 @@ int rights_of_user(const char *name, struct rights *ret)
 	return 0;
 }
 
+int rights_add_groups(struct rights *rights, const char *list, bool own)
+{
+	char name[256];
+
+	for (list += strspn(list, " \t"); *list; list += strspn(list, " \t")) {
+		size_t length = strcspn(list, " \t");
+		unsigned long number;
+		struct group *group;
+
+		if (length >= sizeof name)
+			return -ENOENT;
+		memcpy(name, list, length);
+		name[length] = 0;
+		list += length;
+		group = getgrnam(name);
+		if (!group && !number_of(name, &number))
+			return -ENOENT;
+		if (rights->n_groups < RIGHTS_GROUPS)
+			rights->groups[rights->n_groups++] = group ? group->gr_gid : (gid_t)number;
+		if (own)
+			rights->gid = group ? group->gr_gid : (gid_t)number;
+		own = false;
+	}
+	return 0;
+}
+
 /* The rest of the line that begins so, or NULL. */
 static const char *line_of(const char *text, const char *key)
 {

@@ -73,6 +73,8 @@ static void read_value(struct runner *runner, char letter, const char *value)
 {
 	if (letter == 'C')
 		put_path(runner->cf, value, runner);
+	else if (letter == 'A' && *value == 'c' && !*runner->cf)
+		put_path(runner->cf, "/etc/mail/submit.cf", runner);
 	else if (letter == 'O')
 		read_option(runner, value);
 	else if (letter == 'o' && *value == 'Q')

@@ -31,6 +31,10 @@ struct rights {
  * others none. Returns 0, or -ENOENT: there is no such user. */
 int rights_of_user(const char *name, struct rights *ret);
 
+/* More groups, by names or numbers with blanks between them; the first becomes his own with `own`.
+ * Returns 0, or -ENOENT: there is no such group. */
+int rights_add_groups(struct rights *rights, const char *names, bool own);
+
 /* Reads the text of /proc/PID/status. Returns 0, or -EINVAL: lines are missing or wrong. */
 int rights_parse_status(const char *text, struct rights *ret);
 

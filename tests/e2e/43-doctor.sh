@@ -255,6 +255,25 @@ printf '[Service]\nAmbientCapabilities=\n' >"$ROOT/etc/systemd/system/qfwatch.se
 doctor
 finds "a drop-in that takes them away" "no-daemon tier-rights sink-refused links-refused" "from qfwatch.service"
 
+# A group of the unit's.
+sound
+rm -r "$PROC/77"
+chmod 0755 "$T"
+chmod 0770 "$QUEUE" "$MIDQUEUE" "$SLOWQUEUE"
+chmod 0640 "$QUEUE"/* "$MIDQUEUE"/* "$SLOWQUEUE"/*
+sed -i "s|\"path\": \"[^\"]*\"|\"path\": \"/dev/null\"|" "$POLICY"
+printf '[Service]\nUser=12345\nSupplementaryGroups=%s\n' "$(id -g)" >"$ROOT/etc/systemd/system/qfwatch.service"
+doctor
+finds "a unit with a group that may" "no-daemon links-refused"
+sed -i '/Groups/d' "$ROOT/etc/systemd/system/qfwatch.service"
+doctor
+finds "and without it" "no-daemon tier-rights links-refused"
+sed -i 's/12345/no-such-user/' "$ROOT/etc/systemd/system/qfwatch.service"
+doctor
+finds "a unit whose user is not known" no-daemon
+matches "is told" "$("$TOOLS/jsonq" "$T/doctor.json" /unchecked)" "*no-such-user*"
+chmod 0700 "$T"
+
 if [ -n "$OTHER" ] && [ "$(stat -c %d "$OTHER")" != "$(stat -c %d "$T")" ]; then
 	sound
 	TIERS="{ \"name\": \"QUEUE\", \"directory\": \"$QUEUE\" }, { \"name\": \"MIDQUEUE\", \"directory\": \"$OTHER\" }, { \"name\": \"SLOWQUEUE\", \"directory\": \"$SLOWQUEUE\" }"
@@ -289,7 +308,7 @@ sed "s|$MIDQUEUE|$T/var/spool/MIDQUEUE|" "$POLICY" >"$T/policy.openemm"
 mkdir -p "$T/var/spool/MIDQUEUE"
 "$QFWATCH" doctor -c "$T/policy.openemm" --root "$ROOT" >"$T/doctor.out"
 ok "OpenEMM's script is named" grep -qF "take the qctrl lines out of $T/bin/mailer.sh" "$T/doctor.out"
-rm -r "$T/var"
+rm -r "${T:?}/var"
 message "$MIDQUEUE" 4QmidA000002 4 80000 60
 doctor
 is "one that cannot be seen, but whose attempts can" "$(ids)" ""

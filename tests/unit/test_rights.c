@@ -91,6 +91,13 @@ static void users(void **state)
 	assert_int_equal(rights_of_user("no such user", &rights), -ENOENT);
 	assert_int_equal(rights_of_user("-1", &rights), -ENOENT);
 	assert_int_equal(rights_of_user("99999999999999999999", &rights), -ENOENT);
+	assert_int_equal(rights_of_user("987654", &rights), 0);
+	assert_int_equal(rights_add_groups(&rights, " root 4242\t77 ", true), 0);
+	assert_int_equal(rights.gid, 0);
+	assert_int_equal(rights.n_groups, 3);
+	assert_int_equal(rights.groups[1], 4242);
+	assert_int_equal(rights_add_groups(&rights, "", false), 0);
+	assert_int_equal(rights_add_groups(&rights, "no-such-group", false), -ENOENT);
 	rights_parse_status(status_text, &rights);
 	rights.uid = 987654;
 	assert_string_equal(rights_describe(&rights, text, sizeof text),

@@ -60,6 +60,7 @@ static void words(void **state)
 		 "",
 		 "",
 		 "MinQueueAge=1h\nTimeout.queuereturn=6d\n"},
+		{{"-Ac", "-q10m"}, true, false, false, false, 600, "", "/etc/mail/submit.cf", ""},
 		{{"-qI4abc"}, true, false, true, false, 0, "", "", ""},
 		{{"-q!Rexample"}, true, false, true, false, 0, "", "", ""},
 		{{"-qGslow"}, true, false, true, false, 0, "", "", ""},
