@@ -124,6 +124,9 @@ const char *doctor_meaning(enum doctor_kind kind)
 /* ---- findings ---- */
 
 static char *format_text(const char *format, va_list arguments)
+	__attribute__((format(printf, 1, 0)));
+
+static char *format_text(const char *format, va_list arguments)
 {
 	char *text;
 
