@@ -33,7 +33,7 @@ answer
 top_parts top_model top_page top_screen
 doctor doctor_parts doctor_policy doctor_daemon doctor_answer doctor_rights doctor_runners doctor_sendmail doctor_spool doctor_counts doctor_stands doctor_pace doctor_system doctor_show
 supervisor loop explain explain_text explain_json
-command query cmd_run cmd_check cmd_explain cmd_plan cmd_replay cmd_move cmd_events cmd_doctor cmd_import_qctrl cmd_list cmd_shape cmd_status cmd_top
+command query cmd_run cmd_check cmd_explain cmd_plan cmd_replay cmd_move cmd_events cmd_doctor cmd_import_qctrl cmd_list cmd_shape cmd_status cmd_top top_viewer top_ask
 main
 "
 
@@ -91,7 +91,7 @@ only '\bjson_(t\b|load|object|array|is|string_value|integer|delete|error_t)|jans
 	watcher/doctor_answer.c watcher/qctrl_policy_parts.h watcher/qctrl_policy.c watcher/qctrl_when.c watcher/qctrl_comment.c \
 	watcher/cmd_plan.c watcher/cmd_replay.c watcher/replay_read.c watcher/event_record.c \
 	watcher/client.c watcher/query.c watcher/answer.c include/qfwatch/answer.h watcher/cmd_list.c watcher/cmd_shape.c watcher/cmd_status.c \
-	watcher/top_parts.h watcher/top_model.c watcher/top_page.c watcher/cmd_top.c
+	watcher/top_parts.h watcher/top_model.c watcher/top_page.c watcher/top_ask.c watcher/cmd_top.c
 only '\b(initscr|newterm|endwin|curses\.h)' ncurses watcher/top_screen.c
 only '\bcurl_|curl/' libcurl watcher/client.c
 only '\bMHD_(start|add|queue|create|suspend|resume|run|lookup|get)' 'the calls of libmicrohttpd' \

@@ -18,13 +18,10 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "qfwatch/client.h"
 #include "qfwatch/clock.h"
-#include "qfwatch/feed.h"
 #include "qfwatch/filter.h"
-#include "qfwatch/query.h"
 #include "qfwatch/xalloc.h"
-#include "top_parts.h"
+#include "top_viewer.h"
 
 static const char usage[] =
 	"usage: qfwatch top [-c FILE] [-d SECONDS] [--batch [-n N]] [--json]\n"
@@ -45,205 +42,6 @@ static const char usage[] =
 
 /* Milliseconds that a batch waits for the events after all else has come. */
 enum { EVENTS_WAIT = 500 };
-
-/* Seconds between two tries to have the events sent again. */
-enum { AGAIN = 1 };
-
-enum asked { ASK_STATUS, ASK_TIERS, ASK_SHAPE, ASKED };
-
-struct viewer;
-
-/* One kind of answer, asked for again and again. */
-struct ask {
-	struct viewer *viewer;
-	enum asked what;
-	struct client_request *request; /* NULL: none is under way */
-	char *body;
-	size_t length, room;
-	unsigned answers;
-};
-
-struct viewer {
-	struct query query; /* the policy; pairs of the filter */
-	struct client *client;
-	struct top top;
-	struct ask asks[ASKED];
-	struct client_request *stream; /* of events */
-	struct feed feed;
-	bool event_heard;
-	int64_t stream_at; /* not to be tried again before, microseconds */
-	int64_t ask_at;
-	int signals;
-	bool batch, json;
-	unsigned long number;
-	struct client_trouble trouble; /* the first, for a batch */
-	char *words;		       /* of the filter in force: its pairs point there */
-	bool quit;
-	int code;
-	struct top_page page;
-};
-
-/* ---- answers ---- */
-
-static bool gather(void *context, const char *bytes, size_t length)
-{
-	struct ask *ask = context;
-
-	if (length > CLIENT_FETCH - ask->length)
-		return false;
-	if (ask->room - ask->length < length) {
-		ask->room = 2 * ask->room + length;
-		ask->body = xreallocarray(ask->body, ask->room, 1);
-	}
-	memcpy(ask->body + ask->length, bytes, length);
-	ask->length += length;
-	return true;
-}
-
-static void fail(struct viewer *viewer, const struct client_trouble *trouble)
-{
-	if (!viewer->trouble.failure)
-		viewer->trouble = *trouble;
-	snprintf(viewer->top.failure, sizeof viewer->top.failure, "%s: %s", trouble->reason,
-		 trouble->remedy);
-}
-
-static void done(void *context, const struct client_trouble *trouble)
-{
-	static void (*const take[ASKED])(struct top *, json_t *, int64_t) = {
-		top_take_status, top_take_tiers, top_take_shape};
-	struct ask *ask = context;
-	struct viewer *viewer = ask->viewer;
-	struct client_trouble strange = {
-		.failure = CLIENT_STRANGE,
-		.reason = "what answers is not what qfwatch says",
-		.remedy = "is it another version?",
-	};
-	json_t *object = NULL;
-
-	ask->request = NULL;
-	ask->answers++;
-	if (trouble->failure == CLIENT_NO_FAILURE) {
-		object = json_loadb(ask->body, ask->length, JSON_ALLOW_NUL, NULL);
-		if (!json_is_object(object)) {
-			json_decref(object);
-			object = NULL;
-			trouble = &strange;
-		}
-	}
-	if (object) {
-		take[ask->what](&viewer->top, object, clock_now());
-	} else if (trouble->failure == CLIENT_REFUSED && ask->what == ASK_SHAPE) {
-		/* A filter that the daemon does not take is no reason to call it dead. */
-		snprintf(viewer->top.note, sizeof viewer->top.note, "%s: %s", trouble->reason,
-			 trouble->remedy);
-		viewer->trouble = *trouble;
-	} else {
-		fail(viewer, trouble);
-	}
-}
-
-/* The shape, as it is wanted now. */
-static char *shape_target(const struct viewer *viewer)
-{
-	const struct query *query = &viewer->query;
-	char *target = xstrdup("/api/v1/shape?limit=200");
-
-	if (viewer->top.by == SHAPE_SENDER)
-		target = client_query(target, "by", "sender");
-	if (viewer->top.tier >= 0)
-		target = client_query(target, "tier", viewer->top.tier_name);
-	for (size_t i = 0; i < query->n_pairs; i++)
-		target = client_query(target, query->pairs[i].key, query->pairs[i].value);
-	return target;
-}
-
-static void ask_one(struct viewer *viewer, enum asked what)
-{
-	static const char *const targets[] = {"/api/v1/status", "/api/v1/tiers"};
-	struct ask *ask = &viewer->asks[what];
-	char *target;
-
-	if (ask->request)
-		return;
-	target = what == ASK_SHAPE ? shape_target(viewer) : xstrdup(targets[what]);
-	ask->viewer = viewer;
-	ask->what = what;
-	ask->length = 0;
-	ask->request = client_begin(viewer->client, target, gather, done, ask);
-	free(target);
-}
-
-/* At once, also if an older question is still under way. */
-static void ask_shape_anew(struct viewer *viewer)
-{
-	struct ask *ask = &viewer->asks[ASK_SHAPE];
-
-	if (ask->request)
-		client_cancel(ask->request);
-	ask->request = NULL;
-	ask_one(viewer, ASK_SHAPE);
-}
-
-/* ---- events ---- */
-
-static bool take_event_line(void *context, char *line, size_t length)
-{
-	struct viewer *viewer = context;
-
-	if (strncmp(line, "data: {", 7) != 0)
-		return true;
-	viewer->event_heard = true;
-	if (strncmp(line, "data: {\"dropped\":", 17) == 0)
-		top_say(&viewer->top, TOP_WARNING, clock_now(),
-			"events came faster than they could be sent here: %.*s are not shown",
-			(int)strcspn(line + 17, "}"), line + 17);
-	else
-		top_take_event(&viewer->top, line + 6, length - 6);
-	return true;
-}
-
-static bool take_stream(void *context, const char *bytes, size_t length)
-{
-	struct viewer *viewer = context;
-
-	return feed_put(&viewer->feed, bytes, length);
-}
-
-static void stream_ended(void *context, const struct client_trouble *trouble)
-{
-	struct viewer *viewer = context;
-
-	/* The questions tell that the daemon is not there; here only what they do not meet. */
-	if (trouble->failure == CLIENT_REFUSED && !viewer->top.note[0])
-		snprintf(viewer->top.note, sizeof viewer->top.note, "No events: %s",
-			 trouble->reason);
-	viewer->stream = NULL;
-	feed_free(&viewer->feed);
-	viewer->stream_at = clock_now() + AGAIN * CLOCK_SECOND;
-	/* Is it still there? */
-	viewer->ask_at = 0;
-}
-
-static void begin_stream(struct viewer *viewer)
-{
-	char *target = xstrdup("/api/v1/events?recent=50");
-
-	if (viewer->top.tier >= 0)
-		target = client_query(target, "tier", viewer->top.tier_name);
-	viewer->feed = (struct feed){.take = take_event_line, .context = viewer};
-	viewer->stream = client_begin(viewer->client, target, take_stream, stream_ended, viewer);
-	free(target);
-}
-
-static void stream_anew(struct viewer *viewer)
-{
-	if (viewer->stream)
-		client_cancel(viewer->stream);
-	feed_free(&viewer->feed);
-	viewer->top.n_events = viewer->top.next_event = 0;
-	begin_stream(viewer);
-}
 
 /* ---- filters ---- */
 
@@ -296,7 +94,7 @@ static void use_filter(struct viewer *viewer)
 	viewer->query.pairs = read.pairs;
 	viewer->query.n_pairs = read.n_pairs;
 	memcpy(top->filter, top->typed, sizeof top->filter);
-	ask_shape_anew(viewer);
+	top_ask_shape(viewer);
 }
 
 /* ---- keys ---- */
@@ -310,8 +108,8 @@ static void choose_tier(struct viewer *viewer, int step)
 	/* -1 is all of them. */
 	top->tier = (top->tier + 1 + step + n + 1) % (n + 1) - 1;
 	top->tier_name = top->tier < 0 ? NULL : policy->tiers[top->tier].name;
-	ask_shape_anew(viewer);
-	stream_anew(viewer);
+	top_ask_shape(viewer);
+	top_stream_anew(viewer);
 }
 
 static void change_interval(struct top *top, double factor)
@@ -373,7 +171,7 @@ static void press(struct viewer *viewer, int key)
 		break;
 	case 'b':
 		top->by = top->by == SHAPE_SENDER ? SHAPE_RECIPIENT : SHAPE_SENDER;
-		ask_shape_anew(viewer);
+		top_ask_shape(viewer);
 		break;
 	case 's':
 		top->sort = (top->sort + 1) % TOP_SORTS;
@@ -404,12 +202,6 @@ static void press(struct viewer *viewer, int key)
 }
 
 /* ---- live ---- */
-
-static void ask_all(struct viewer *viewer)
-{
-	for (enum asked what = 0; what < ASKED; what++)
-		ask_one(viewer, what);
-}
 
 static void take_signals(struct viewer *viewer)
 {
@@ -444,12 +236,12 @@ static void live(struct viewer *viewer)
 		 * clock that was set back delays nothing for longer than a step. */
 		if (!viewer->top.paused &&
 		    (now >= viewer->ask_at || viewer->ask_at > now + 61 * CLOCK_SECOND)) {
-			ask_all(viewer);
+			top_ask(viewer);
 			viewer->ask_at = now + (int64_t)(viewer->top.interval * CLOCK_SECOND);
 		}
-		if (!viewer->stream && (now >= viewer->stream_at ||
-					viewer->stream_at > now + 2 * AGAIN * CLOCK_SECOND))
-			begin_stream(viewer);
+		if (!viewer->stream &&
+		    (now >= viewer->stream_at || viewer->stream_at > now + 10 * CLOCK_SECOND))
+			top_stream(viewer);
 		draw(viewer);
 		client_work(viewer->client, fds, 2, viewer->top.interval < 1 ? 200 : 500);
 		take_signals(viewer);
@@ -489,14 +281,6 @@ static void print_object(struct viewer *viewer)
 	json_decref(all);
 }
 
-static bool all_answered(const struct viewer *viewer, unsigned round)
-{
-	for (enum asked what = 0; what < ASKED; what++)
-		if (viewer->asks[what].answers < round)
-			return false;
-	return true;
-}
-
 /* Goes on with the requests for a moment at most. */
 static void work(struct viewer *viewer, int milliseconds)
 {
@@ -522,12 +306,12 @@ static void batch(struct viewer *viewer)
 	unsigned round = 0;
 
 	if (!viewer->json)
-		begin_stream(viewer);
+		top_stream(viewer);
 	do {
 		int64_t next = clock_now() + (int64_t)(viewer->top.interval * CLOCK_SECOND);
 
-		ask_all(viewer);
-		for (round++; !viewer->quit && !all_answered(viewer, round);)
+		top_ask(viewer);
+		for (round++; !viewer->quit && !top_is_answered(viewer, round);)
 			work(viewer, 100);
 		if (!viewer->json)
 			wait_for_events(viewer);

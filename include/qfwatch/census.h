@@ -23,8 +23,8 @@ struct census {
 };
 
 /* Loads the policy at `path` (`copies`: each thread needs one of its own, whatever its rules are);
- * opens its tiers for reading; reads the names. Returns 0, or -errno with the findings in *problems; census_free is
- * right in each case. */
+ * opens its tiers for reading; reads the names. Returns 0, or -errno with the findings in
+ * *problems; census_free is right in each case. */
 int census_open(struct census *census, const char *path, bool copies, struct problems *problems);
 
 void census_free(struct census *census);
