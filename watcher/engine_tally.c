@@ -34,40 +34,41 @@ const char *engine_rounds(const struct engine *engine, unsigned number, uint64_t
 /* A message is learnt of in the turn that puts it into the ready list, and that list is first in,
  * first out: so the numbers at which turns began tell whose turn it was. When there are more turns
  * than marks the older mark counts: a reaction is never told too short. */
+
+static struct turn_mark *mark_at(struct turn_marks *turns, unsigned place)
+{
+	return &turns->list[(turns->first + place) % ENGINE_TURN_MARKS];
+}
+
+/* Goes on to the mark of the turn that added the message with that number. */
+static void go_to(struct turn_marks *turns, uint64_t number)
+{
+	while (turns->count > 1 && mark_at(turns, 1)->added < number) {
+		turns->first = (turns->first + 1) % ENGINE_TURN_MARKS;
+		turns->count--;
+	}
+}
+
 void engine_begin_turn(struct engine *engine)
 {
 	struct turn_marks *turns = &engine->turns;
-	uint64_t added = table_ready_added(engine->table);
-	struct turn_mark *last =
-		&turns->list[(turns->first + turns->count + ENGINE_TURN_MARKS - 1) %
-			     ENGINE_TURN_MARKS];
+	struct turn_mark mark = {.added = table_ready_added(engine->table),
+				 .began = clock_monotonic()};
 
 	tally_advance(engine->tally, engine->now);
-	if (added == table_ready_taken(engine->table))
-		turns->count = 0;
-	if (turns->count && last->added == added) {
-		/* The turn before has added nothing. */
-		last->began = clock_monotonic();
-		return;
-	}
-	if (turns->count == ENGINE_TURN_MARKS)
-		return;
-	turns->list[(turns->first + turns->count++) % ENGINE_TURN_MARKS] =
-		(struct turn_mark){.added = added, .began = clock_monotonic()};
+	go_to(turns, table_ready_taken(engine->table) + 1);
+	/* The turn before has added nothing. */
+	if (turns->count && mark_at(turns, turns->count - 1)->added == mark.added)
+		turns->count--;
+	if (turns->count < ENGINE_TURN_MARKS)
+		*mark_at(turns, turns->count++) = mark;
 }
 
 /* The start of the turn that learnt of the message that was taken last from the ready list. */
 int64_t engine_learnt(struct engine *engine)
 {
-	struct turn_marks *turns = &engine->turns;
-	uint64_t number = table_ready_taken(engine->table);
-
-	while (turns->count > 1 &&
-	       turns->list[(turns->first + 1) % ENGINE_TURN_MARKS].added < number) {
-		turns->first = (turns->first + 1) % ENGINE_TURN_MARKS;
-		turns->count--;
-	}
-	return turns->list[turns->first].began;
+	go_to(&engine->turns, table_ready_taken(engine->table));
+	return mark_at(&engine->turns, 0)->began;
 }
 
 /* ---- what has been done ---- */

@@ -195,6 +195,12 @@ is "which one is in the numbers" "$(value 'qfwatch_tier_directories{job="qfwatch
 mv "$T/away" "$MIDQUEUE"
 policy_write "$RULES" "$KEYS"
 ok "found again" wait_until 8 alert_is QfwatchTierLost inactive
+policy_text "$RULES" "$KEYS" | sed "s|\"sinks\": \[|&{ \"type\": \"unix\", \"path\": \"$T/nobody.sock\" },|" >"$POLICY.new"
+mv "$POLICY.new" "$POLICY"
+ok "a sink that nobody reads is told" wait_until 8 alert_is QfwatchSinkDown '\(pending\|firing\)'
+ok "its events wait" answers "qfwatch_event_sink_waiting_bytes{job=\"qfwatch\",sink=\"$T/nobody.sock\"} > bool 0" 1
+is "the other one works" "$(value "qfwatch_event_sink_up{job=\"qfwatch\",sink=\"$EVENTS\"}")" 1
+policy_write "$RULES" "$KEYS"
 daemon_stop
 ok "a daemon that is gone is told" wait_until 8 alert_is QfwatchDown '\(pending\|firing\)'
 ok "its file stays, with its age" answers "time() - qfwatch_textfile_timestamp_seconds < bool 60" 1

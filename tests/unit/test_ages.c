@@ -88,6 +88,34 @@ static void any_time_will_do(void **state)
 	ages_free(ages);
 }
 
+/* What came while its day was none of the window is known to the day, also when the clock has made
+ * it one and others of that day are known to the minute. */
+static void days_without_minutes(void **state)
+{
+	const int64_t noon = NOW + 20 * DAY, midnight = noon - 12 * HOUR;
+	struct ages *ages = with(1);
+
+	(void)state;
+	ages_add(ages, 0, (uint32_t)noon, NOW);
+	assert_int_equal(ages_oldest(ages, 0), midnight);
+	assert_int_equal(ages_older_than(ages, 0, 0, noon + 11 * HOUR), 0);
+	ages_add(ages, 0, (uint32_t)noon + HOUR, noon);
+	assert_int_equal(ages_oldest(ages, 0), midnight);
+	assert_int_equal(ages_older_than(ages, 0, 0, noon + 2 * HOUR), 1);
+	assert_int_equal(ages_older_than(ages, 0, 0, noon + 12 * HOUR), 2);
+	ages_remove(ages, 0, (uint32_t)noon);
+	assert_int_equal(ages_oldest(ages, 0), noon + HOUR);
+	/* Its place is needed by another day: the count of the day stays. */
+	ages_add(ages, 0, (uint32_t)noon + 16 * DAY, noon + 16 * DAY);
+	assert_int_equal(ages_known(ages, 0), 2);
+	assert_int_equal(ages_oldest(ages, 0), midnight);
+	ages_remove(ages, 0, (uint32_t)noon + HOUR);
+	assert_int_equal(ages_oldest(ages, 0), noon + 16 * DAY);
+	assert_int_equal(ages_older_than(ages, 0, 0, noon + 16 * DAY), 0);
+	assert_int_equal(ages_older_than(ages, 0, 0, noon + 16 * DAY + MINUTE), 1);
+	ages_free(ages);
+}
+
 /* ---- a model ---- */
 
 enum { TIERS = 3, MESSAGES = 400 };
@@ -226,6 +254,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(minutes_are_exact),
 		cmocka_unit_test(any_time_will_do),
+		cmocka_unit_test(days_without_minutes),
 		cmocka_unit_test(agrees_with_a_model),
 		cmocka_unit_test(agrees_with_a_model_in_wild_times),
 	};

@@ -307,12 +307,88 @@ static void reactions_begin_with_their_turn(void)
 	drive_finish();
 }
 
+static uint64_t reactions_over_50ms(void)
+{
+	const struct tally_times *times = tally_times(drive_engine->tally, TALLY_REACTION);
+	uint64_t count = times->count;
+	size_t n;
+	const int64_t *bounds = tally_bounds(TALLY_REACTION, &n);
+
+	for (size_t i = 0; i < n && bounds[i] <= 50000000; i++)
+		count -= times->counts[i];
+	return count;
+}
+
+/* Those of one turn that are looked at in the next, beside others that the next one learns of. */
+static void each_has_its_own_turn(void)
+{
+	testing_queue("Q", false);
+	testing_queue("M", false);
+	testing_queue("S", false);
+	drive_start(DRIVE_THREE_TIERS, DRIVE_TWO_RULES, ENGINE_WATCH, false);
+	/* More turns that add something than there are marks, and none that moves. */
+	for (int i = 0; i < 2 * ENGINE_TURN_MARKS; i++) {
+		char id[16];
+
+		snprintf(id, sizeof id, "n%d", i);
+		testing_enqueue("Q", id, 0);
+		engine_turn(drive_engine, drive_now());
+	}
+	usleep(60000);
+	for (int i = 0; i < 40; i++) {
+		char id[16];
+
+		snprintf(id, sizeof id, "m%d", i);
+		testing_enqueue("Q", id, 3);
+	}
+	engine_turn(drive_engine, drive_now());
+	check_equal(engine_count(drive_engine).moved, 32);
+	check(reactions_over_50ms() == 0 || testing_slow());
+	usleep(60000);
+	testing_enqueue("Q", "last", 3);
+	drive_turns();
+	check_equal(engine_count(drive_engine).moved, 41);
+	check(reactions_over_50ms() == 8 || testing_slow());
+	drive_finish();
+}
+
+/* Copied by a worker. */
+static void moves_to_another_file_system(void)
+{
+	struct tally_flow flow;
+
+	testing_private_mounts();
+	testing_queue("Q", false);
+	testing_mkdir("M");
+	testing_mount_tmpfs("M", "mode=700");
+	testing_queue("S", false);
+	drive_start(DRIVE_THREE_TIERS, DRIVE_TWO_RULES, ENGINE_WATCH, false);
+	testing_enqueue("Q", "far", 3);
+	testing_enqueue("Q", "farther", 10);
+	for (int i = 0;
+	     i < 1000 && (engine_count(drive_engine).moved < 3 || engine_is_waiting(drive_engine));
+	     i++) {
+		usleep(10000);
+		drive_turns();
+	}
+	check(testing_stands("M", "far") && testing_stands("S", "farther"));
+	check(tally_flow(drive_engine->tally, 0, &flow) && flow.from == 0 && flow.to == 1);
+	check_equal(flow.moved.total, 2);
+	check_equal(tally_of_rule(drive_engine->tally, 0, TALLY_RULE_ACTED), 2);
+	check_equal(tally_of_rule(drive_engine->tally, 1, TALLY_RULE_ACTED), 1);
+	counted_right();
+	told_right();
+	drive_finish();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		APART(each_is_counted),
 		APART(counts_agree_after_random_work),
 		APART(reactions_begin_with_their_turn),
+		APART(each_has_its_own_turn),
+		APART(moves_to_another_file_system),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
