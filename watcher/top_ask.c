@@ -33,8 +33,8 @@ static void fail(struct viewer *viewer, const struct client_trouble *trouble)
 {
 	if (!viewer->trouble.failure)
 		viewer->trouble = *trouble;
-	snprintf(viewer->top.failure, sizeof viewer->top.failure, "%s: %s", trouble->reason,
-		 trouble->remedy);
+	snprintf(viewer->top.failure, sizeof viewer->top.failure, "%s", trouble->reason);
+	snprintf(viewer->top.remedy, sizeof viewer->top.remedy, "%s", trouble->remedy);
 }
 
 static void done(void *context, const struct client_trouble *trouble)

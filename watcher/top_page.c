@@ -384,30 +384,43 @@ static void put_bar(const struct section *section, struct top_page *page, int64_
 		put_cell(line->text, clock, 20, true);
 }
 
+/* What is wrong takes a line, and what helps another. */
+static void put_trouble(struct top_page *page, size_t *rows, const char *text, const char *remedy)
+{
+	if (*rows) {
+		put_line(page, TOP_BAD, "! %s", text);
+		--*rows;
+	}
+	if (*rows && *remedy) {
+		put_line(page, TOP_WARN, "  %s", remedy);
+		--*rows;
+	}
+}
+
 static void put_troubles(const struct section *section, struct top_page *page, size_t rows)
 {
 	const struct top *top = section->top;
 	const json_t *list = json_object_get(top->status, "trouble"), *one;
 	char length[MOMENT_TEXT];
-	size_t i, n = 0;
+	size_t i;
 
-	if (top->failure[0] && n++ < rows)
-		put_line(page, TOP_BAD, "! %s", top->failure);
-	if (top->failure[0] && top->at && n++ < rows)
-		put_line(page, TOP_BAD, "  What is shown was told %s ago. Trying again.",
+	if (!top->failure[0]) {
+		json_array_foreach(list, i, one) put_trouble(page, &rows, answer_text(one, "text"),
+							     answer_text(one, "remedy"));
+		return;
+	}
+	put_trouble(page, &rows, top->failure, top->remedy);
+	if (top->at && rows)
+		put_line(page, TOP_WARN, "  What is shown was told %s ago. Trying again.",
 			 moment_length(section->now - top->at / CLOCK_SECOND, length,
 				       sizeof length));
-	if (top->failure[0])
-		return;
-	json_array_foreach(list, i, one) if (n++ < rows) put_line(
-		page, TOP_BAD, "! %s: %s", answer_text(one, "text"), answer_text(one, "remedy"));
 }
 
 static size_t count_troubles(const struct top *top)
 {
 	if (top->failure[0])
-		return top->at ? 2 : 1;
-	return json_array_size(json_object_get(top->status, "trouble"));
+		return top->at ? 3 : 2;
+	return 2 * json_array_size(json_object_get(top->status, "trouble"));
 }
 
 static void put_keys(const struct section *section, struct top_page *page)

@@ -37,10 +37,10 @@ enum top_sort { TOP_BY_TOTAL, TOP_BY_AGE, TOP_BY_NAME, TOP_SORTS };
 struct top {
 	/* What the daemon said last; NULL: nothing yet. */
 	json_t *status, *tiers, *shape;
-	int64_t at;		  /* when it was heard last, microseconds */
-	char failure[1200];	  /* why it is not heard now; "": it is */
-	char run[40];		  /* whose answers these are */
-	struct top_event *events; /* TOP_EVENTS of them, a ring */
+	int64_t at;			/* when it was heard last, microseconds */
+	char failure[512], remedy[512]; /* why it is not heard now; "": it is */
+	char run[40];			/* whose answers these are */
+	struct top_event *events;	/* TOP_EVENTS of them, a ring */
 	size_t n_events, next_event;
 	struct top_sample *samples; /* TOP_SAMPLES of them, a ring */
 	size_t n_samples, next_sample;

@@ -188,7 +188,8 @@ seen "and that it has gone" "^qfwatch works"
 
 daemon_stop KILL
 seen "a daemon that is gone is said" "^qfwatch DOES NOT ANSWER"
-seen "and what helps" "^! no daemon answers"
+seen "and why" "^! no daemon answers"
+seen "and what helps" "^  start it (qfwatch run"
 seen "what was known stays" "^SLOWQUEUE  "
 daemon_start
 seen "it is found again" "^qfwatch works, 3 messages"

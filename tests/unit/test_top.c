@@ -220,12 +220,15 @@ static void troubles(void **state)
 			NOW);
 	top_draw(&top, 80, 24, NOW, &page);
 	assert_true(shows(&page, "qfwatch HAS TROUBLE"));
-	assert_true(shows(&page, "! tier A\\x1b[2J is lost: bring it"));
+	assert_true(shows(&page, "! tier A\\x1b[2J is lost"));
+	assert_true(shows(&page, "  bring it"));
 	/* It stops to answer, and comes back as another run. */
-	snprintf(top.failure, sizeof top.failure, "no daemon answers at x: start it");
+	strcpy(top.failure, "no daemon answers at x");
+	strcpy(top.remedy, "start it");
 	top_draw(&top, 80, 24, NOW + 5 * SECOND, &page);
 	assert_true(shows(&page, "qfwatch DOES NOT ANSWER"));
-	assert_true(shows(&page, "! no daemon answers at x: start it"));
+	assert_true(shows(&page, "! no daemon answers at x"));
+	assert_true(shows(&page, "  start it"));
 	assert_true(shows(&page, "told 5s ago"));
 	top_take_status(&top, status_of("b", ""), NOW + 6 * SECOND);
 	top_draw(&top, 80, 24, NOW + 6 * SECOND, &page);
