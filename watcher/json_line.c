@@ -77,21 +77,39 @@ static size_t escape(struct json_line *line, const unsigned char *text, size_t l
 	return n;
 }
 
+/* How many bytes of the start stand between quotes as they are: nearly always all, so they are
+ * taken at once. */
+static size_t plain(const char *text, size_t length)
+{
+	size_t n = 0;
+
+	while (n < length && text[n] >= 0x20 && text[n] < 0x7f && text[n] != '"' && text[n] != '\\')
+		n++;
+	return n;
+}
+
 void json_line_string(struct json_line *line, const char *text, size_t length, size_t cap)
 {
 	size_t done = 0, written = 0;
 
 	put(line, "\"", 1);
 	while (done < length) {
+		size_t n = plain(text + done, length - done), used = n;
+		const char *from = text + done;
 		char out[6];
-		size_t used, n = escape(line, (const unsigned char *)text + done, length - done,
-					&used, out);
 
+		if (n == 0) {
+			n = escape(line, (const unsigned char *)text + done, length - done, &used,
+				   out);
+			from = out;
+		}
 		if (written + n > cap) {
+			/* Plain bytes are a character each, and can be cut anywhere. */
+			put(line, from, from == out ? 0 : cap - written);
 			line->truncated = true;
 			break;
 		}
-		put(line, out, n);
+		put(line, from, n);
 		written += n;
 		done += used;
 	}
