@@ -7,10 +7,11 @@
 
 #include "pattern.h"
 
-/* One comparison that holds, or does not. Cases share the beginnings of their lists. */
+/* One comparison that holds, or does not; or, if that is not certain, perhaps neither, because a
+ * regular expression was given up. Cases share the beginnings of their lists. */
 struct cases_text {
 	const struct policy_condition *condition;
-	bool holds;
+	bool holds, certain;
 	const struct cases_text *before;
 };
 
@@ -296,11 +297,14 @@ static const char *name_of(const struct policy_condition *condition)
 	}
 }
 
+/* Of two that say the opposite, one has to be certain: a given up comparison is on both sides. */
 static bool add_text(struct cases_maker *maker, struct cases_case *one,
-		     const struct policy_condition *condition, bool holds)
+		     const struct policy_condition *condition, bool holds, bool certain)
 {
 	bool everything = !is_of_domain(condition) && pattern_matches_all(condition->pattern);
 	struct cases_text *text;
+
+	certain = certain || is_of_domain(condition) || !has_regex(condition->pattern);
 
 	/* "*" says only that there is something to match. */
 	if (everything && condition->kind == POLICY_STATUS)
@@ -321,7 +325,8 @@ static bool add_text(struct cases_maker *maker, struct cases_case *one,
 
 		if (holds && other->holds && exclude(condition, other->condition))
 			return clash(maker, name_of(condition));
-		if (holds != other->holds && implies(maker->policy, yes, no))
+		if (holds != other->holds && (certain || other->certain) &&
+		    implies(maker->policy, yes, no))
 			return clash(maker, name_of(condition));
 	}
 	text = pool_alloc(&maker->pool, sizeof(*text));
@@ -329,7 +334,7 @@ static bool add_text(struct cases_maker *maker, struct cases_case *one,
 		maker->no_memory = true;
 		return true;
 	}
-	*text = (struct cases_text){condition, holds, one->texts};
+	*text = (struct cases_text){condition, holds, certain, one->texts};
 	one->texts = text;
 	return true;
 }
@@ -441,7 +446,7 @@ static void add_leaf(struct cases_maker *maker, struct cases *into, const struct
 		add_incomplete(maker, into, from, condition->wanted == holds);
 		break;
 	default:
-		if (add_text(maker, &one, condition, holds))
+		if (add_text(maker, &one, condition, holds, !maker->may_be_given_up))
 			enter(maker, into, &one);
 		break;
 	}
@@ -518,7 +523,9 @@ void cases_and_rule(struct cases_maker *maker, struct cases *cases, const struct
 	struct policy_condition all = {
 		.kind = POLICY_ALL, .children = both, .n_children = rule->quarantined ? 1 : 2};
 
+	maker->may_be_given_up = !holds;
 	cases_and(maker, cases, &all, holds);
+	maker->may_be_given_up = false;
 }
 
 void cases_and_cases(struct cases_maker *maker, struct cases *cases, const struct cases *other)
@@ -539,7 +546,8 @@ void cases_and_cases(struct cases_maker *maker, struct cases *cases, const struc
 				       settle(maker, &one, n, with->facts[n] == CASES_YES);
 			for (const struct cases_text *text = with->texts; fits && text;
 			     text = text->before)
-				fits = add_text(maker, &one, text->condition, text->holds);
+				fits = add_text(maker, &one, text->condition, text->holds,
+						text->certain);
 			if (fits)
 				enter(maker, &result, &one);
 		}

@@ -58,6 +58,9 @@ struct cases_maker {
 	 * if they fell out for several reasons. cases_all starts it anew. */
 	const char *clash;
 	bool clashed;
+	/* A regular expression that is given up (POLICY_COSTLY) is no contradiction to what is
+	 * being added: see cases_and_rule. */
+	bool may_be_given_up;
 };
 
 struct cases {
@@ -78,7 +81,9 @@ void cases_all(struct cases_maker *maker, struct cases *ret);
 void cases_and(struct cases_maker *maker, struct cases *cases,
 	       const struct policy_condition *condition, bool holds);
 
-/* The same for a whole rule, with what it says of quarantined messages by not naming them. */
+/* The same for a whole rule, with what it says of quarantined messages by not naming them. With
+ * `holds` false that is where the rule does not act: because its conditions do not hold, or because
+ * a regular expression is given up. */
 void cases_and_rule(struct cases_maker *maker, struct cases *cases, const struct policy_rule *rule,
 		    bool holds);
 

@@ -94,7 +94,7 @@ uint32_t policies_draw(uint64_t *seed, uint32_t below)
 #define draw		   policies_draw
 #define ONE_OF(seed, list) ((list)[draw((seed), sizeof(list) / sizeof((list)[0]))])
 
-static void draw_when(FILE *to, uint64_t *seed, unsigned depth);
+static void draw_when(FILE *to, uint64_t *seed, uint32_t keys, unsigned depth);
 
 /* A range over 0 to most. */
 static void draw_range(FILE *to, uint64_t *seed, uint32_t most)
@@ -150,13 +150,13 @@ static void draw_domain(FILE *to, uint64_t *seed)
 			1 + draw(seed, 3), 60 * (1 + draw(seed, 2)));
 }
 
-static void draw_children(FILE *to, uint64_t *seed, unsigned depth)
+static void draw_children(FILE *to, uint64_t *seed, uint32_t keys, unsigned depth)
 {
 	unsigned n = 1 + draw(seed, 3);
 
 	for (unsigned i = 0; i < n; i++) {
 		fputc(i ? ',' : '[', to);
-		draw_when(to, seed, depth + 1);
+		draw_when(to, seed, keys, depth + 1);
 	}
 	fputc(']', to);
 }
@@ -175,7 +175,7 @@ static const char *const headers[] = {"'bulk'", "'b*'", "'*'", "'list'", "{'rege
 
 enum { KEYS = 17 };
 
-static void draw_condition(FILE *to, uint64_t *seed, unsigned key, unsigned depth)
+static void draw_condition(FILE *to, uint64_t *seed, unsigned key, uint32_t keys, unsigned depth)
 {
 	static const char *const facts[] = {"true", "false"};
 	static const char *const names[KEYS] = {
@@ -226,16 +226,18 @@ static void draw_condition(FILE *to, uint64_t *seed, unsigned key, unsigned dept
 		draw_domain(to, seed);
 		break;
 	case 15:
-		draw_children(to, seed, depth);
+		draw_children(to, seed, keys, depth);
 		break;
 	default:
-		draw_when(to, seed, depth + 1);
+		draw_when(to, seed, keys, depth + 1);
 		break;
 	}
 }
 
-/* One to three different keys; times more often than the others, since they are what passes. */
-static void draw_when(FILE *to, uint64_t *seed, unsigned depth)
+/* One to three different keys of these; times more often than the others, since they are what
+ * passes.
+ */
+static void draw_when(FILE *to, uint64_t *seed, uint32_t keys, unsigned depth)
 {
 	unsigned n = 1 + draw(seed, 3), kinds = depth < 3 ? KEYS : KEYS - 2;
 	uint32_t used = 0;
@@ -244,16 +246,18 @@ static void draw_when(FILE *to, uint64_t *seed, unsigned depth)
 	for (unsigned i = 0; i < n; i++) {
 		unsigned key = draw(seed, 3) ? draw(seed, kinds) : 4 + draw(seed, 2);
 
+		while (!(keys >> key & 1))
+			key = draw(seed, kinds);
 		if (used >> key & 1)
 			continue;
 		fputs(used ? "," : "", to);
 		used |= 1u << key;
-		draw_condition(to, seed, key, depth);
+		draw_condition(to, seed, key, keys, depth);
 	}
 	fputc('}', to);
 }
 
-static void draw_rule(FILE *to, uint64_t *seed)
+static void draw_rule(FILE *to, uint64_t *seed, uint32_t keys)
 {
 	static const char *const thens[] = {"{'keep':true}",   "{'delete':true}",
 					    "{'bounce':true}", "{'notify':true}",
@@ -262,11 +266,11 @@ static void draw_rule(FILE *to, uint64_t *seed)
 	static const char *const tiers[] = {"'A'", "'B'", "['A','B']", "['A','B','C']"};
 
 	fprintf(to, "{'tier':%s,'when':", ONE_OF(seed, tiers));
-	draw_when(to, seed, 0);
+	draw_when(to, seed, keys, 0);
 	fprintf(to, ",'then':%s}", ONE_OF(seed, thens));
 }
 
-char *policies_draw_rules(uint64_t *seed, unsigned most)
+static char *draw_rules(uint64_t *seed, unsigned most, uint32_t keys)
 {
 	char *text = NULL;
 	size_t size;
@@ -275,12 +279,24 @@ char *policies_draw_rules(uint64_t *seed, unsigned most)
 
 	for (unsigned i = 0; i < n; i++) {
 		fputc(i ? ',' : '[', to);
-		draw_rule(to, seed);
+		draw_rule(to, seed, keys);
 	}
 	fputc(']', to);
 	if (fclose(to) != 0)
 		abort();
 	return text;
+}
+
+char *policies_draw_rules(uint64_t *seed, unsigned most)
+{
+	return draw_rules(seed, most, UINT32_MAX);
+}
+
+char *policies_draw_related_rules(uint64_t *seed, unsigned most)
+{
+	uint32_t nesting = UINT32_C(3) << (KEYS - 2);
+
+	return draw_rules(seed, most, UINT32_C(1) << draw(seed, KEYS - 2) | nesting);
 }
 
 /* ---- by lot: messages ---- */

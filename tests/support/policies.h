@@ -47,6 +47,9 @@ uint32_t policies_draw(uint64_t *seed, uint32_t below);
 /* Rules with any conditions and actions, as policies_parse takes them. */
 char *policies_draw_rules(uint64_t *seed, unsigned most); /* the caller frees it */
 
+/* All conditions of them are of one kind, so that they often have to do with each other. */
+char *policies_draw_related_rules(uint64_t *seed, unsigned most);
+
 /* A message and all that belongs to it. */
 struct policies_message {
 	struct policy_message message;
