@@ -37,9 +37,10 @@ function findingUpdate(item, finding) {
 	const [what, evidence] = details.children;
 
 	say(what.children[1], sentence(finding.what));
-	say(what.children[2], finding.tier ? ' ' + finding.tier : '');
+	say(what.children[2], finding.tier && !finding.what.includes(finding.tier) ? ' ' + finding.tier : '');
 	say(remedy, sentence(finding.remedy));
-	keyed(evidence, finding.evidence.length ? finding.evidence : ['no more is known'], (line) => line, () => el('li'), (line, text) => say(line, text));
+	keyed(evidence, finding.evidence.length ? finding.evidence : ['no more is known'], (line) => line, () => el('li'),
+		(line, text) => say(line, text));
 }
 
 function showDoctor({at, findings, checked}) {
@@ -53,5 +54,6 @@ function showDoctor({at, findings, checked}) {
 	}
 	if (body.firstElementChild?.localName !== 'ul')
 		body.replaceChildren(el('ul', {class: 'findings'}));
-	keyed(body.firstElementChild, findings, (finding) => [finding.id, finding.severity, finding.tier, finding.what].join('\n'), findingMake, findingUpdate);
+	keyed(body.firstElementChild, findings, ({id, severity, tier, what}) => [id, severity, tier, what].join('\n'), findingMake,
+		findingUpdate);
 }

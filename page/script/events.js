@@ -7,13 +7,21 @@
 const EVENTS_KEPT = 200;
 const EVENTS_WRITE = 250;
 const EVENTS_RETRY = 2000;
+const JUST_NOW = 4; /* s: not one of those that are told again */
 
-const ACTIONS = ['message-moved', 'message-deleted', 'message-bounced', 'message-departed', 'message-tracked', 'message-attempted', 'message-busy',
-	'message-refused', 'move-failed', 'message-recovered', 'message-noticed', 'program-run', 'limit-reached', 'domain-deferred', 'domain-recovered',
-	'tier-lost', 'tier-found', 'events-lost', 'resynced', 'events-dropped', 'policy-loaded', 'policy-rejected', 'started', 'stopped'];
-const PROBLEMS = ['message-busy', 'message-refused', 'move-failed', 'limit-reached', 'domain-deferred', 'tier-lost', 'events-lost', 'events-dropped', 'policy-rejected'];
+const ACTIONS = [
+	'message-moved', 'message-deleted', 'message-bounced', 'message-departed', 'message-tracked', 'message-attempted',
+	'message-busy', 'message-refused', 'move-failed', 'message-recovered', 'message-noticed', 'program-run', 'limit-reached',
+	'domain-deferred', 'domain-recovered', 'tier-lost', 'tier-found', 'events-lost', 'resynced', 'events-dropped',
+	'policy-loaded', 'policy-rejected', 'started', 'stopped',
+];
+const PROBLEMS = [
+	'message-busy', 'message-refused', 'move-failed', 'limit-reached', 'domain-deferred', 'tier-lost', 'events-lost',
+	'events-dropped', 'policy-rejected',
+];
+const MANY = ['message-tracked', 'message-attempted'];
 const FILTERS = new Map([
-	['usual', {title: 'all but arrivals and attempts', actions: ACTIONS.filter((action) => action !== 'message-tracked' && action !== 'message-attempted')}],
+	['usual', {title: 'all but arrivals and attempts', actions: ACTIONS.filter((action) => !MANY.includes(action))}],
 	['all', {title: 'all', actions: null}],
 	['problems', {title: 'problems', actions: PROBLEMS}],
 	...ACTIONS.map((action) => [action, {title: actionWord(action), actions: [action]}]),
@@ -49,7 +57,8 @@ function eventLine(record) {
 	const sign = LEVELS[level] ?? '';
 	const rest = [more.remedy && ['; ', el('bdi', {}, sentence(more.remedy))], more.dry_run && ' (dry run)'];
 	const words = email
-		? [el('span', {class: 'id'}, idLink(email.local_id)), ' ', el('bdi', {class: 'place'}, placeOf(more)), ' ', el('span', {class: 'soft'}, el('bdi', {}, reasonOf(record)), rest)]
+		? [el('span', {class: 'id'}, idLink(email.local_id)), ' ', el('bdi', {class: 'place'}, placeOf(more)), ' ',
+			el('span', {class: 'soft'}, el('bdi', {}, reasonOf(record)), rest)]
 		: [el('span', {class: 'words'}, el('bdi', {}, record.message), el('span', {class: 'soft'}, rest))];
 
 	return el('li', {class: level},
@@ -73,7 +82,8 @@ function writeEvents() {
 }
 
 function eventsNote() {
-	const waiting = events.paused ? (events.fresh.length >= EVENTS_KEPT ? `paused, ${EVENTS_KEPT} or more are new` : `paused, ${events.fresh.length} new`) : '';
+	const fresh = events.fresh.length >= EVENTS_KEPT ? `${EVENTS_KEPT} or more are new` : `${events.fresh.length} new`;
+	const waiting = events.paused ? 'paused, ' + fresh : '';
 	const dropped = events.dropped ? `${number(events.dropped)} came too fast to be shown` : '';
 
 	say(byId('events-note'), [waiting, dropped].filter(Boolean).join(', ') ||
@@ -101,7 +111,7 @@ function takeEvent({id, event, data}) {
 	} else {
 		const {actions} = FILTERS.get(events.filter);
 
-		if (record.event?.action === 'message-moved' && record.qfwatch?.move && Date.now() - pageOpened > 1500)
+		if (record.event?.action === 'message-moved' && record.qfwatch?.move && ageOf(record['@timestamp']) < JUST_NOW)
 			flowMoved(record.qfwatch.move.from, record.qfwatch.move.to);
 		if (!record.event || !record.qfwatch || (actions && !actions.includes(record.event.action)))
 			return;
@@ -113,8 +123,6 @@ function takeEvent({id, event, data}) {
 }
 
 /* ---- the stream ---- */
-
-const pageOpened = Date.now();
 
 async function listen(signal) {
 	const {actions} = FILTERS.get(events.filter);

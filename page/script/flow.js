@@ -41,7 +41,8 @@ const AGES = [['1h', 'older than an hour'], ['1d', 'older than a day'], ['3d', '
 
 function cardMake(tier) {
 	return el('li', {},
-		el('h3', {}, el('button', {type: 'button', onclick: () => shapeSelect(tier.name)}, el('bdi', {}, tier.name), el('span', {class: 'unseen'}, ': its age by domain'))),
+		el('h3', {}, el('button', {type: 'button', onclick: () => shapeSelect(tier.name)},
+			el('bdi', {}, tier.name), el('span', {class: 'unseen'}, ': its age by domain'))),
 		el('p', {class: 'count'}),
 		el('p', {class: 'soft oldest'}),
 		el('div', {class: 'ages', role: 'img'}, ...AGES.map(() => el('i')), el('i')),
@@ -58,12 +59,13 @@ function cardUpdate(card, tier) {
 	title.firstChild.setAttribute('aria-pressed', String(shapeState.tier === tier.name));
 	say(count, card.offsetWidth && card.offsetWidth < 136 ? short(tier.messages) : number(tier.messages));
 	count.title = plural(tier.messages, 'message');
-	say(oldest, tier.messages ? [tier.oldest && 'oldest ' + span(ageOf(tier.oldest)), card.offsetWidth > 200 && bytes(tier.bytes)].filter(Boolean).join(', ') : 'empty');
+	const age = tier.oldest && 'oldest ' + span(ageOf(tier.oldest));
+	say(oldest, tier.messages ? [age, card.offsetWidth > 200 && bytes(tier.bytes)].filter(Boolean).join(', ') : 'empty');
 	agesUpdate(ages, tier);
 	say(states, statesWords(tier.states));
 	show(states, states.textContent !== '');
-	say(lost, broken.length ? `\u25b2 ${tier.directories.length === 1 ? 'directory lost' : `${broken.length} of ${tier.directories.length} directories lost`}`
-		: polled.length ? 'polled, not watched' : '');
+	const few = tier.directories.length === 1 ? 'directory' : `${broken.length} of ${tier.directories.length} directories`;
+	say(lost, broken.length ? `\u25b2 ${few} lost` : polled.length ? 'polled, not watched' : '');
 	show(lost, lost.textContent !== '');
 	lost.classList.toggle('alert', broken.length > 0);
 	lost.title = plain(broken.map(({path, error}) => `${path}: ${error ?? 'lost'}`).join('\n'));
@@ -185,28 +187,36 @@ const rateText = (rate) => `${short(rate.minute)}/min`;
 const hourText = (rate) => `${short(rate.hour)}/h`;
 
 function labelOf({x, y, anchor, one, named}, rate, prefix) {
+	const group = {class: rate.hour || rate.minute ? 'label' : 'label idle'};
 	const text = (dy, name, words) => svg('text', {x, y: y + dy, 'text-anchor': anchor, class: name}, words);
 
 	if (!one)
-		return svg('g', {class: rate.hour || rate.minute ? 'label' : 'label idle'}, text(-6, 'rate', rateText(rate)), text(15, 'hour', hourText(rate)));
-	return svg('g', {class: rate.hour || rate.minute ? 'label' : 'label idle'},
-		svg('text', {x, y: y + 4, 'text-anchor': anchor}, prefix && svg('tspan', {class: 'hour'}, prefix), svg('tspan', {class: 'rate'}, rateText(rate)), !named && svg('tspan', {class: 'hour', dx: 6}, hourText(rate))));
+		return svg('g', group, text(-6, 'rate', rateText(rate)), text(15, 'hour', hourText(rate)));
+	return svg('g', group, text(4, null, [
+		prefix && svg('tspan', {class: 'hour'}, prefix),
+		svg('tspan', {class: 'rate'}, rateText(rate)),
+		!named && svg('tspan', {class: 'hour', dx: 6}, hourText(rate)),
+	]));
 }
 
 /* What leaves a tier for good: departed (delivered, returned), and deleted where there is any. */
 function leaving({x, y, narrow: two, short: brief}, {departed, deleted}) {
 	const row = (at, rate, word) => [
-		svg('text', {x, y: y + 14 * (two ? 2 * at : at)}, svg('tspan', {class: 'rate'}, rateText(rate)), !two && svg('tspan', {class: 'hour', dx: 5}, word)),
+		svg('text', {x, y: y + 14 * (two ? 2 * at : at)}, svg('tspan', {class: 'rate'}, rateText(rate)),
+			!two && svg('tspan', {class: 'hour', dx: 5}, word)),
 		two && svg('text', {x, y: y + 14 * (2 * at + 1)}, svg('tspan', {class: 'hour'}, word)),
 	];
 
-	return svg('g', {class: departed.hour || deleted.hour ? 'label' : 'label idle'}, row(0, departed, brief ? 'out' : 'departed'), (deleted.hour > 0 || deleted.minute > 0) && row(1, deleted, 'deleted'));
+	return svg('g', {class: departed.hour || deleted.hour ? 'label' : 'label idle'}, row(0, departed, brief ? 'out' : 'departed'),
+		(deleted.hour > 0 || deleted.minute > 0) && row(1, deleted, 'deleted'));
 }
 
 function flowWords(graph) {
-	keyed(byId('flow-words'), graph.edges, (edge) => flowKey(graph.nodes[edge.from].name, graph.nodes[edge.to].name),
-		() => el('li'),
-		(item, {from, to, counts}) => say(item, `${graph.nodes[from].name} to ${graph.nodes[to].name}: ${perMinute(counts)}, ${number(counts.total)} since the start`));
+	const name = (i) => graph.nodes[i].name;
+
+	keyed(byId('flow-words'), graph.edges, ({from, to}) => flowKey(name(from), name(to)), () => el('li'),
+		(item, {from, to, counts}) =>
+			say(item, `${name(from)} to ${name(to)}: ${perMinute(counts)}, ${number(counts.total)} since the start`));
 }
 
 /* ---- a move, seen ---- */
@@ -224,8 +234,9 @@ function flowMoved(from, to) {
 	dot.style.offsetPath = `path("${d}")`;
 	byId('flow-dots').append(dot);
 	flow.dots++;
-	dot.animate([{offsetDistance: '0%', opacity: 0}, {opacity: 1, offset: 0.15}, {opacity: 1, offset: 0.85}, {offsetDistance: '100%', opacity: 0}],
-		{duration: 1100, easing: 'ease-in-out'}).finished.finally(() => {
+	const way = [{offsetDistance: '0%', opacity: 0}, {opacity: 1, offset: 0.15}, {opacity: 1, offset: 0.85},
+		{offsetDistance: '100%', opacity: 0}];
+	dot.animate(way, {duration: 1100, easing: 'ease-in-out'}).finished.finally(() => {
 		flow.dots--;
 		dot.remove();
 	});

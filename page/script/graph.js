@@ -164,7 +164,9 @@ function layered(graph, plan, width) {
 	spreadLabels(lines);
 	const alone = aloneRows(graph, plan, places, layers.length ? top + height + ROW_GAP : 0, width);
 
-	return {width, height: Math.max(alone, top + height), places, lines, stubs: graph.nodes.flatMap((node, i) => stubsOf(node, i, places[i], plan, graph))};
+	const stubs = graph.nodes.flatMap((node, i) => stubsOf(node, i, places[i], plan, graph));
+
+	return {width, height: Math.max(alone, top + height), places, lines, stubs};
 }
 
 /* The room that a slot takes above and below its middle. */
@@ -190,7 +192,9 @@ function straighten(layers) {
 			const others = side ? slot[side].filter((other) => other.middle !== undefined) : [];
 			const weights = others.map((other) => other.node === undefined || slot.node === undefined ? 1 : 40);
 
-			return others.length ? others.reduce((sum, other, i) => sum + other.middle * weights[i], 0) / weights.reduce((a, b) => a + b) : slot.middle ?? 0;
+			if (!others.length)
+				return slot.middle ?? 0;
+			return others.reduce((sum, other, i) => sum + other.middle * weights[i], 0) / weights.reduce((a, b) => a + b);
 		});
 		let end = -Infinity, shift = 0, weight = 0;
 
@@ -294,7 +298,9 @@ function backLine(graph, edge, {plan, lanes, layers}) {
 		d = `M${x1} ${from.y} V${y + r} Q${x1} ${y} ${x1 - r} ${y}`;
 	} else {
 		x1 = from.x + plan.card + 12 + shift;
-		d = `M${from.x + plan.card} ${from.y + 14} H${x1 - r} Q${x1} ${from.y + 14} ${x1} ${from.y + 14 - r} V${y + r} Q${x1} ${y} ${x1 - r} ${y}`;
+		const side = from.y + 14;
+
+		d = `M${from.x + plan.card} ${side} H${x1 - r} Q${x1} ${side} ${x1} ${side - r} V${y + r} Q${x1} ${y} ${x1 - r} ${y}`;
 	}
 	if (isTop(to)) {
 		x2 = to.x + plan.card * 0.2 + shift;
@@ -342,7 +348,8 @@ function stubsOf(node, i, place, plan, graph) {
 			label: {x: x + 8, y: place.y - 20, anchor: 'start'}});
 	}
 	if (node.departs)
-		stubs.push({node: i, kind: 'depart', d: `M${place.x + 16} ${place.y + node.height} v25`, head: {x: place.x + 16, y: place.y + node.height + 30, to: 'down'},
+		stubs.push({node: i, kind: 'depart', d: `M${place.x + 16} ${place.y + node.height} v25`,
+			head: {x: place.x + 16, y: place.y + node.height + 30, to: 'down'},
 			label: {x: place.x + 27, y: place.y + node.height + 16, anchor: 'start', short: plan.card < 150}});
 	return stubs;
 }
@@ -394,16 +401,19 @@ function spine(graph, plan, width) {
 	for (const edge of graph.edges)
 		lines.push(lanes.has(edge) ? laneLine(graph, edge, plan, places, notes) : straightLine(graph, edge, plan, places));
 	const last = order.at(-1);
-	const height = last === undefined ? 0 : places[last].y + graph.nodes[last].height + (notes.at(-1).length ? notes.at(-1).length * SPINE.row + 8 : 6);
+	const below = notes.at(-1)?.length ? notes.at(-1).length * SPINE.row + 8 : 6;
+	const height = last === undefined ? 0 : places[last].y + graph.nodes[last].height + below;
+	const stubs = graph.nodes.flatMap((node, i) => spineStubs(node, places[i], plan, i));
 
-	return {width: Math.min(width, left + card + SPINE.stub), height, places, lines, stubs: graph.nodes.flatMap((node, i) => spineStubs(node, places[i], plan, i))};
+	return {width: Math.min(width, left + card + SPINE.stub), height, places, lines, stubs};
 }
 
 function straightLine(graph, edge, {card, left}, places) {
 	const x = left + card - 22;
 	const from = places[edge.from].y + graph.nodes[edge.from].height, to = places[edge.to].y;
 
-	return {edge, d: `M${x} ${from} V${to - 5}`, head: {x, y: to, to: 'down'}, label: {x: x + 9, y: to - SPINE.gap / 2, anchor: 'start', one: true}};
+	return {edge, d: `M${x} ${from} V${to - 5}`, head: {x, y: to, to: 'down'},
+		label: {x: x + 9, y: to - SPINE.gap / 2, anchor: 'start', one: true}};
 }
 
 function laneLine(graph, edge, {left, lanes, row, step}, places, notes) {
@@ -418,7 +428,10 @@ function laneLine(graph, edge, {left, lanes, row, step}, places, notes) {
 	const s = up ? -1 : 1;
 	const start = left + 12;
 
-	return {edge, back: edge.back, d: `M${start} ${bottom} V${y1 - 4} Q${start} ${y1} ${start - 4} ${y1} H${x + r} Q${x} ${y1} ${x} ${y1 + s * r} V${y2 - s * r} Q${x} ${y2} ${x + r} ${y2} H${left - 5}`,
+	const d = `M${start} ${bottom} V${y1 - 4} Q${start} ${y1} ${start - 4} ${y1} H${x + r} Q${x} ${y1} ${x} ${y1 + s * r}` +
+		` V${y2 - s * r} Q${x} ${y2} ${x + r} ${y2} H${left - 5}`;
+
+	return {edge, back: edge.back, d,
 		head: {x: left, y: y2, to: 'right'}, label: {x: start + 8, y: y1, anchor: 'start', one: true, named: true}};
 }
 

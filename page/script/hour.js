@@ -14,7 +14,8 @@ let hourNow = null;
 function plotMake([key, title]) {
 	return el('figure', {'data-kind': key},
 		el('figcaption', {}, el('span', {}, title), el('b'), el('span', {class: 'soft'})),
-		svg('svg', {role: 'img', viewBox: `0 0 60 ${PLOT_HEIGHT}`, preserveAspectRatio: 'none'}, svg('path', {class: 'bars'}), svg('path', {class: 'now'})));
+		svg('svg', {role: 'img', viewBox: `0 0 60 ${PLOT_HEIGHT}`, preserveAspectRatio: 'none'},
+			svg('path', {class: 'bars'}), svg('path', {class: 'now'})));
 }
 
 const bar = (i, value, most) => {

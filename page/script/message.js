@@ -5,6 +5,7 @@
  */
 const FOUND_AT_ONCE = 50;
 const EXPLAINED_PERIOD = 5000;
+const RECIPIENTS_SHOWN = 10;
 const HOLDS = {yes: '\u2713', no: '\u2715', unknown: '?'};
 
 let searching = null;
@@ -89,7 +90,7 @@ async function askExplained(signal) {
 		if (error instanceof Refused || !explained.text)
 			refusedSearch(error);
 		if (error instanceof Refused)
-			explained.text = '';
+			explained.id = explained.text = '';
 	}
 }
 
@@ -125,17 +126,20 @@ async function searchDomain(domain, tier, signal) {
 		cursor = answer.next ?? '';
 		more.hidden = !cursor;
 		show(table.closest('.scroll'), table.children.length > 0);
-		say(count, table.children.length ? `${plural(table.children.length, 'message')}${cursor ? ' and more' : ''} for ${domain}${tier ? ' in ' + tier : ''}`
-			: `No messages for ${domain}${tier ? ' in ' + tier : ''}.`);
+		const what = `for ${domain}${tier ? ' in ' + tier : ''}`;
+		const some = `${plural(table.children.length, 'message')}${cursor ? ' and more' : ''} ${what}`;
+		say(count, table.children.length ? some : `No messages ${what}.`);
 	};
 	more.addEventListener('click', next);
 	await next();
 }
 
+const COLUMNS = ['Id', 'Tier', 'Age', 'Attempts', 'Recipient', 'Status', 'Next'];
+
 function foundTable(domain, body) {
 	return el('div', {class: 'scroll', tabindex: '0', role: 'group', 'aria-label': `Messages for ${domain}`},
 		el('table', {class: 'found'},
-			el('thead', {}, el('tr', {}, ['Id', 'Tier', 'Age', 'Attempts', 'Recipient', 'Status', 'Next'].map((title) => el('th', {scope: 'col'}, title)))), body));
+			el('thead', {}, el('tr', {}, COLUMNS.map((title) => el('th', {scope: 'col'}, title)))), body));
 }
 
 function nextWords(next) {
@@ -167,7 +171,15 @@ function term(name, ...value) {
 }
 
 function lockWords(lock) {
-	return lock.pid ? `held by ${lock.program}, pid ${lock.pid}${lock.title ? ': ' + lock.title : ''}` : 'held by a process that cannot be seen';
+	if (!lock.pid)
+		return 'held by a process that cannot be seen';
+	return `held by ${lock.program}, pid ${lock.pid}${lock.title ? ': ' + lock.title : ''}`;
+}
+
+function recipientsTerm({count, addresses}) {
+	const shown = addresses.slice(0, RECIPIENTS_SHOWN).flatMap((address, i) => [i ? ', ' : '', el('bdi', {}, address)]);
+
+	return term(count === 1 ? 'Recipient' : `${number(count)} recipients`, shown, count > RECIPIENTS_SHOWN && ', \u2026');
 }
 
 function fieldsOf(e) {
@@ -181,8 +193,7 @@ function fieldsOf(e) {
 	if (fields.attempts !== undefined)
 		terms.push(term('Attempts', number(fields.attempts), fields.last_attempt ? ', the last ' + momentWords(fields.last_attempt) : ''));
 	if (fields.recipients)
-		terms.push(term('Sender', el('bdi', {}, fields.sender ?? 'none')), term(fields.recipients.count === 1 ? 'Recipient' : `${number(fields.recipients.count)} recipients`,
-			fields.recipients.addresses.slice(0, 10).flatMap((address, i) => [i ? ', ' : '', el('bdi', {}, address)]), fields.recipients.count > 10 ? ', \u2026' : ''));
+		terms.push(term('Sender', el('bdi', {}, fields.sender ?? 'none')), recipientsTerm(fields.recipients));
 	if (fields.status)
 		terms.push(term('Status', el('bdi', {}, fields.status)));
 	if (fields.size !== undefined)
@@ -230,7 +241,8 @@ function decisionWords(e) {
 }
 
 function holdsSign(holds) {
-	return el('span', {class: 'sign ' + holds}, el('span', {'aria-hidden': 'true'}, HOLDS[holds] ?? '?'), el('span', {class: 'unseen'}, holds + ': '));
+	return el('span', {class: 'sign ' + holds},
+		el('span', {'aria-hidden': 'true'}, HOLDS[holds] ?? '?'), el('span', {class: 'unseen'}, holds + ': '));
 }
 
 function conditionsOf(conditions) {
@@ -244,20 +256,25 @@ function ruleOf(rule) {
 	const wait = waitWords(rule.waits_for);
 
 	return el('li', {class: rule.decides ? 'decides' : rule.reached ? '' : 'unreached'},
-		el('p', {}, rule.reached ? holdsSign(rule.holds) : el('span', {class: 'sign'}, el('span', {'aria-hidden': 'true'}, '\u2013')), el('strong', {}, el('bdi', {}, rule.name)), ': ', el('bdi', {}, rule.does),
+		el('p', {}, rule.reached ? holdsSign(rule.holds) : el('span', {class: 'sign', 'aria-hidden': 'true'}, '\u2013'),
+			el('strong', {}, el('bdi', {}, rule.name)), ': ', el('bdi', {}, rule.does),
 			!rule.reached && el('span', {class: 'soft'}, ' (not reached)'), wait && el('span', {class: 'wait'}, ' ', wait)),
 		rule.reached && conditionsOf(rule.conditions));
 }
 
 function blockerOf(blocker) {
-	return el('li', {class: blocker.now ? 'alert' : ''}, el('strong', {}, blocker.now ? '\u25b2 In the way: ' : 'Note: '), el('bdi', {}, sentence(blocker.text)), ' ', el('bdi', {class: 'remedy'}, sentence(blocker.remedy)));
+	return el('li', {class: blocker.now ? 'alert' : ''},
+		el('strong', {}, blocker.now ? '\u25b2 In the way: ' : 'Note: '),
+		el('bdi', {}, sentence(blocker.text)), ' ', el('bdi', {class: 'remedy'}, sentence(blocker.remedy)));
 }
 
 function explanation(e) {
 	return el('article', {'aria-label': `${e.id} in ${e.tier ?? 'no tier'}`},
-		el('p', {class: 'verdict'}, el('strong', {}, e.in_tier ? `In ${e.tier}` : 'In no tier of the policy'), '. ', e.decision && decisionWords(e) + '.'),
+		el('p', {class: 'verdict'},
+			el('strong', {}, e.in_tier ? `In ${e.tier}` : 'In no tier of the policy'), '. ', e.decision && decisionWords(e) + '.'),
 		e.blockers.length > 0 && el('ul', {class: 'blockers'}, e.blockers.map(blockerOf)),
 		el('div', {class: 'halves'},
 			fieldsOf(e),
-			e.rules && el('div', {}, el('h3', {}, `Rules of ${e.tier}`), e.rules.length ? el('ol', {class: 'rules'}, e.rules.map(ruleOf)) : el('p', {class: 'soft'}, 'none'))));
+			e.rules && el('div', {}, el('h3', {}, `Rules of ${e.tier}`),
+				e.rules.length ? el('ol', {class: 'rules'}, e.rules.map(ruleOf)) : el('p', {class: 'soft'}, 'none'))));
 }

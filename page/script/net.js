@@ -47,7 +47,7 @@ async function refusalOf(response) {
 
 /* query('/path', {a: 1, b: ''}): "/path?a=1"; what is empty is left out. */
 function query(path, values) {
-	const parameters = new URLSearchParams(Object.entries(values).filter(([, value]) => value !== '' && value !== null && value !== undefined));
+	const parameters = new URLSearchParams(Object.entries(values).filter(([, value]) => (value ?? '') !== ''));
 
 	return parameters.size ? `${path}?${parameters}` : path;
 }

@@ -4,6 +4,7 @@ const SHAPE_PERIOD = 10000;
 const SHAPE_ROWS = {least: 8, most: 40, narrow: 12, height: 1.6}; /* height in rem */
 const SHAPE_NARROW = 570; /* px */
 const SHADES = 8;
+const LEAST_DARKEST = 10; /* of a few messages none is many */
 
 const shapeState = {tier: '', by: 'recipient', answer: null, error: ''};
 
@@ -137,7 +138,7 @@ function drawShape() {
 	const columns = columnsFor(answer.bounds);
 	const rows = answer.rows.slice(0, 1 + rowsShown());
 	const cut = answer.cut + answer.rows.length - rows.length;
-	const most = Math.max(1, ...rows.slice(1).flatMap((row) => columns.map((column) => sumOf(row, column))));
+	const most = Math.max(LEAST_DARKEST, ...rows.slice(1).flatMap((row) => columns.map((column) => sumOf(row, column))));
 	const question = JSON.stringify([by, tier, columns.length]);
 
 	if (rows.length < 2) {
@@ -147,7 +148,8 @@ function drawShape() {
 	if (body.firstElementChild?.localName !== 'table' || body.dataset.question !== question)
 		body.replaceChildren(shapeTable(columns, by, where), el('p', {class: 'soft'}));
 	body.dataset.question = question;
-	keyed(body.querySelector('tbody'), rows.map((row, i) => ({...row, isTotal: i === 0})), (row) => (row.isTotal ? 'total\n' : '\n') + row.name,
+	keyed(body.querySelector('tbody'), rows.map((row, i) => ({...row, isTotal: i === 0})),
+		(row) => (row.isTotal ? 'total\n' : '\n') + row.name,
 		(row) => shapeRowMake(row, columns), (line, row) => shapeRowUpdate(line, row, columns, most, row.isTotal));
 	say(body.lastElementChild, cut ? `and ${plural(cut, 'more domain')} with fewer` : '');
 }

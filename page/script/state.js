@@ -80,7 +80,8 @@ function daemonFacts(status) {
 	const due = moment(status.next_deadline);
 	const facts = [
 		['Messages', number(messages.total) + (states ? ` (${states})` : '')],
-		['Policy', `${policy.path.replace(/^.*\//, '')}, ${plural(policy.tiers, 'tier')}, ${plural(policy.rules, 'rule')}, loaded ${momentShort(policy.loaded_at)}`],
+		['Policy', [policy.path.replace(/^.*\//, ''), plural(policy.tiers, 'tier'), plural(policy.rules, 'rule'),
+			'loaded ' + momentShort(policy.loaded_at)].join(', ')],
 		['Daemon', `${status.version}, pid ${status.pid}, up ${span(status.uptime)}`],
 		['Memory', bytes(status.memory.resident_bytes)],
 		['Directories', directoriesWords(status.directories)],
@@ -96,7 +97,9 @@ function daemonFacts(status) {
 }
 
 function directoriesWords({watched, polled, lost}) {
-	return [[watched, 'watched'], [polled, 'polled'], [lost, 'lost']].filter(([n]) => n).map(([n, word]) => `${n} ${word}`).join(', ') || 'none';
+	const some = [[watched, 'watched'], [polled, 'polled'], [lost, 'lost']].filter(([n]) => n);
+
+	return some.map(([n, word]) => `${n} ${word}`).join(', ') || 'none';
 }
 
 function momentShort(value) {
@@ -126,7 +129,7 @@ function lost(error) {
 	if (error instanceof Refused)
 		showState('lost', `The daemon refuses: ${sentence(error.message)}`, sentence(error.remedy));
 	else
-		showState('lost', 'No connection', `The daemon does not answer since ${clock(heard.lostAt)}` +
+		showState('lost', 'No connection', `The daemon has not answered since ${clock(heard.lostAt)}` +
 			(heard.at ? `; what stands here is of ${clock(heard.at)}` : '') + '. Trying again by itself.');
 	return Math.min(SLOWEST_RETRY, 500 * 2 ** Math.min(heard.failures, 6));
 }
