@@ -27,7 +27,9 @@ struct http_connection {
 	bool busy;     /* a request is being answered */
 	bool patient;  /* it reads the event stream: as long as it likes */
 	bool leaving;  /* it was told to go */
+	bool hung_up;  /* its client sends nothing more */
 	int64_t since; /* it is busy, or not */
+	int64_t peer;  /* who it is, as far as can be told */
 };
 
 /* ---- connections ---- */
@@ -60,6 +62,25 @@ static void enlist(struct http_connection *one)
 	one->since = clock_now();
 }
 
+/* On a Unix socket the process; on TCP they are all one. */
+static int64_t peer_of(int fd)
+{
+	struct ucred peer;
+	socklen_t length = sizeof peer;
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 ? peer.pid : -1;
+}
+
+/* libmicrohttpd misses the end of a connection that comes together with half a request, and that of
+ * one that it does not watch. */
+static void watch_end(struct http_connection *one, int how)
+{
+	struct epoll_event event = {.events = EPOLLRDHUP | EPOLLONESHOT, .data.fd = one->fd};
+
+	one->hung_up = false;
+	epoll_ctl(one->http->epoll, how, one->fd, &event);
+}
+
 static void connection_changed(void *context, struct MHD_Connection *connection, void **socket,
 			       enum MHD_ConnectionNotificationCode what)
 {
@@ -72,6 +93,8 @@ static void connection_changed(void *context, struct MHD_Connection *connection,
 		one->connection = connection;
 		one->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)
 				  ->connect_fd;
+		one->peer = peer_of(one->fd);
+		watch_end(one, EPOLL_CTL_ADD);
 		*socket = one;
 		enlist(one);
 		http->n_connections++;
@@ -99,6 +122,8 @@ void http_connection_busy(struct MHD_Connection *connection, bool busy)
 		return;
 	one->busy = busy;
 	one->patient = false;
+	if (!busy)
+		watch_end(one, EPOLL_CTL_MOD);
 	unlist(one);
 	enlist(one);
 }
@@ -111,26 +136,46 @@ void http_connection_patient(struct MHD_Connection *connection)
 		one->patient = true;
 }
 
-/* Makes room: of those that rest, or have not sent their request yet, the one that has done so
- * longest; else of those that have been reading an answer for ages the slowest. */
+/* How many connections its peer has. */
+static unsigned count_peer(const struct http_connection *one)
+{
+	const struct http_connection *other = one;
+	unsigned count = 0;
+
+	do
+		count += !other->leaving && other->peer == one->peer;
+	while ((other = other->next) != one);
+	return count;
+}
+
+/* Makes room: of those that rest, or have not sent their request yet, one of the peer that has most
+ * goes, and of these the one that has rested longest. Where none rests, the one that has been
+ * reading its answer longest, if that is ages. */
 static bool make_room(struct http *http)
 {
-	struct http_connection *first = http->connections, *one = first, *slow = NULL;
+	struct http_connection *first = http->connections, *one = first, *chosen = NULL;
 	int64_t now = clock_now();
+	unsigned most = 0;
 
 	if (!first)
 		return false;
 	do {
-		if (!one->leaving && !one->busy)
+		unsigned count = one->leaving || one->busy ? 0 : count_peer(one);
+
+		if (count > most) {
+			most = count;
+			chosen = one;
+		}
+	} while ((one = one->next) != first);
+	for (; !most && !chosen; one = one->next) {
+		if (one->busy && !one->leaving && !one->patient && now - one->since > SLOW_READER)
+			chosen = one;
+		if (one->next == first)
 			break;
-		if (!one->leaving && !one->patient && !slow && now - one->since > SLOW_READER)
-			slow = one;
-		one = one->next;
-	} while (one != first);
-	if (one->leaving || one->busy)
-		one = slow;
-	if (!one)
+	}
+	if (!chosen)
 		return false;
+	one = chosen;
 	/* libmicrohttpd sees its end, and closes it. */
 	shutdown(one->fd, SHUT_RDWR);
 	one->leaving = true;
@@ -458,6 +503,40 @@ static int64_t next_timeout(struct http *http, int64_t now)
 	return now + (int64_t)timeout * 1000;
 }
 
+static void note_end(struct http *http, int fd)
+{
+	struct http_connection *first = http->connections, *one = first;
+
+	if (!first)
+		return;
+	do
+		if (one->fd == fd) {
+			one->hung_up = http->any_hung_up = true;
+			return;
+		}
+	while ((one = one->next) != first);
+}
+
+/* What its client had sent before has been read by now: if it was a request, that is being answered
+ * and goes on. */
+static void end_connections(struct http *http)
+{
+	struct http_connection *first = http->connections, *one = first;
+
+	if (!http->any_hung_up || !first)
+		return;
+	http->any_hung_up = false;
+	do {
+		if (one->hung_up && one->patient)
+			http_feed_hung_up(http, one->connection);
+		else if (one->hung_up && !one->busy)
+			shutdown(one->fd, SHUT_RDWR);
+		one->hung_up = false;
+	} while ((one = one->next) != first);
+	/* libmicrohttpd is told of a shutdown. */
+	http->woken = true;
+}
+
 /* Returns true when more connections may be waiting. */
 static bool take_ready(struct http *http)
 {
@@ -471,7 +550,7 @@ static bool take_ready(struct http *http)
 		if (fd == http->listener.fd)
 			more = accept_some(http);
 		else if (ready[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-			http_feed_hung_up(http, fd);
+			note_end(http, fd);
 	}
 	return more;
 }
@@ -488,6 +567,7 @@ bool http_turn(struct http *http, int64_t now)
 		more = take_ready(http);
 		http_take_tasks(http);
 		run_daemon(http);
+		end_connections(http);
 	}
 	http_feed_turn(http, now);
 	more |= http_step_requests(http, clock_monotonic() + HTTP_TURN);

@@ -5,12 +5,9 @@
  */
 #include "http_parts.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 
-#include "qfwatch/log.h"
 #include "qfwatch/xalloc.h"
 
 /* Lines that are kept. */
@@ -45,7 +42,6 @@ struct subscription {
 	uint32_t actions; /* bit per action */
 	char *tiers, *id; /* a list with commas; NULL: all */
 	int64_t heartbeat_at;
-	bool watched;
 };
 
 /* ---- the ring ---- */
@@ -166,12 +162,6 @@ static enum http_progress feed_step(struct http_request *request, int64_t until)
 										: HTTP_WAIT;
 }
 
-static int socket_of(const struct http_request *request)
-{
-	return MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD)
-		->connect_fd;
-}
-
 static void feed_end(struct http_request *request)
 {
 	struct subscription *subscription = request->job;
@@ -180,10 +170,6 @@ static void feed_end(struct http_request *request)
 	for (size_t i = 0; feed && i < feed->n_subscribers; i++)
 		if (feed->subscribers[i] == request) {
 			feed->subscribers[i] = feed->subscribers[--feed->n_subscribers];
-			/* The connection may live on, for the next request. */
-			if (subscription->watched)
-				epoll_ctl(request->http->epoll, EPOLL_CTL_DEL, socket_of(request),
-					  NULL);
 			break;
 		}
 	free(subscription->tiers);
@@ -191,22 +177,12 @@ static void feed_end(struct http_request *request)
 	free(subscription);
 }
 
-/* While it waits for the next event, libmicrohttpd does not watch its connection. */
-static void watch_end(struct http_request *request, struct subscription *subscription)
-{
-	struct epoll_event event = {.events = EPOLLRDHUP | EPOLLONESHOT,
-				    .data.fd = socket_of(request)};
-
-	subscription->watched =
-		epoll_ctl(request->http->epoll, EPOLL_CTL_ADD, event.data.fd, &event) == 0;
-}
-
-void http_feed_hung_up(struct http *http, int fd)
+void http_feed_hung_up(struct http *http, const struct MHD_Connection *connection)
 {
 	const struct feed *feed = http->feed;
 
 	for (size_t i = 0; feed && i < feed->n_subscribers; i++)
-		if (socket_of(feed->subscribers[i]) == fd) {
+		if (feed->subscribers[i]->connection == connection) {
 			http_finish(feed->subscribers[i]);
 			return;
 		}
@@ -328,7 +304,6 @@ void http_events(struct http_request *request, const char *rest)
 		return;
 	}
 	feed->subscribers[feed->n_subscribers++] = request;
-	watch_end(request, subscription);
 	http_connection_patient(request->connection);
 	/* The first bytes tell the client that it is open. */
 	json_text_add(&request->body, "retry: 3000\n\n");

@@ -122,9 +122,10 @@ struct http {
 	struct policy_listen config; /* of the listener: our own copies; address NULL: none */
 	char token[LISTENER_TOKEN_MOST + 1];
 	struct MHD_Daemon *daemon;
-	int daemon_fd; /* its epoll descriptor */
-	bool woken;    /* there is something to read, write or accept */
-	bool resumed;  /* libmicrohttpd has been told to go on with somebody */
+	int daemon_fd;	  /* its epoll descriptor */
+	bool woken;	  /* there is something to read, write or accept */
+	bool resumed;	  /* libmicrohttpd has been told to go on with somebody */
+	bool any_hung_up; /* a client has ended its side */
 	int64_t deadline;
 	int64_t rest_until; /* nobody is accepted: there are no descriptors left; INT64_MAX: no */
 
@@ -304,8 +305,8 @@ void http_feed_close(struct http *http);
 void http_feed_turn(struct http *http, int64_t now);
 int64_t http_feed_deadline(const struct http *http);
 
-/* The client on that socket has gone. */
-void http_feed_hung_up(struct http *http, int fd);
+/* The client has gone. */
+void http_feed_hung_up(struct http *http, const struct MHD_Connection *connection);
 
 /* ---- routes ---- */
 

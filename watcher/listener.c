@@ -15,8 +15,9 @@
 
 #include "qfwatch/xalloc.h"
 
-/* How many may knock while none of them is let in. */
-#define BACKLOG 128
+/* How many may knock while none of them is let in: a Unix client who does not wait is refused at
+ * once when there are more. The kernel has a limit of its own, net.core.somaxconn. */
+#define BACKLOG 4096
 
 static int refuse(const struct policy_listen *config, int error, const char *why,
 		  const char *remedy, struct problems *problems)
