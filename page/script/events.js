@@ -139,9 +139,9 @@ async function listen(signal) {
 		if (error instanceof Refused)
 			say(byId('events-note'), sentence(error.message) + ' ' + sentence(error.remedy));
 	}
-	/* A stream that ends is the first sign that the daemon does. */
+	/* A stream that ends is the first sign that the daemon does: what was asked before is not waited for. */
 	if (!signal.aborted)
-		pulse.now();
+		pulse.restart();
 	return EVENTS_RETRY;
 }
 

@@ -33,6 +33,12 @@ byId('search').addEventListener('submit', (event) => {
 		location.hash = hashFor(text);
 });
 
+/* Not by its address, which says what is searched. */
+document.querySelector('.skip').addEventListener('click', (event) => {
+	event.preventDefault();
+	byId('main').focus();
+});
+
 addEventListener('hashchange', () => search(true));
 
 byId('message-close').addEventListener('click', () => {

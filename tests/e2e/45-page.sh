@@ -128,8 +128,10 @@ page same
 page looks three light
 page looks three dark
 page widths three
+page search 6PAGE2 "In QUEUE"
 page keyboard MIDQUEUE
 page hidden
+page slow
 
 # ---- from outside ----------------------------------------------------------------------------------------------------------
 

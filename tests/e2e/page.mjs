@@ -581,6 +581,24 @@ const steps = {
 		await comes('and all is sound again', stateIs, 'sound');
 	},
 
+	// A daemon that is slow to answer is waited for, and asked no second time meanwhile.
+	async slow() {
+		let asked = 0;
+
+		await page.route('**/api/v1/status', async (route) => {
+			if (asked++ === 0) await new Promise((resolve) => setTimeout(resolve, 5500));
+			await route.continue();
+		});
+		await comes('that the daemon is slow is told', () => {
+			const text = document.getElementById('state').textContent;
+
+			return text.includes('slow') || text;
+		});
+		check('and it is asked once', asked === 1, asked);
+		await comes('and when it answers all is sound', stateIs, 'sound');
+		await page.unrouteAll({behavior: 'wait'});
+	},
+
 	// A page that nobody sees asks nothing.
 	async hidden() {
 		let asked = 0;
