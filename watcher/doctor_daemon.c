@@ -202,10 +202,11 @@ static void look_at_events(struct doctor *doctor, pid_t pid)
 static void tell_not_served(struct doctor *doctor, const struct served *served,
 			    const struct process *process)
 {
-	struct doctor_finding *finding =
-		doctor_find(doctor, DOCTOR_OLD_POLICY, -1,
-			    "the running daemon (pid %ld) goes by another policy than %s",
-			    (long)process->pid, doctor->request.policy);
+	struct doctor_finding *finding = doctor_find(
+		doctor, DOCTOR_OLD_POLICY, -1,
+		"the running daemon (pid %ld) does not serve all tiers of %s: it goes by "
+		"another policy, or has lost them",
+		(long)process->pid, doctor->request.policy);
 
 	for (size_t i = 0; i < doctor->n_directories; i++)
 		if (!doctor->directories[i].error && !served->directories[i])

@@ -7,7 +7,7 @@ e2e_begin
 
 ROOT=$T/root PROC=$T/root/proc
 OTHER=$(mktemp -d /dev/shm/qfwatch-e2e.XXXXXX 2>/dev/null) # another file system, where there is one
-trap 'rm -rf "$OTHER"; e2e_cleanup' EXIT
+trap 'status=$?; rm -rf "$OTHER"; (exit $status); e2e_cleanup' EXIT
 NOW=$(date +%s)
 TESTED=" "
 
