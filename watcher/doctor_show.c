@@ -6,6 +6,7 @@
 #include "qfwatch/doctor.h"
 #include "qfwatch/json_line.h"
 #include "qfwatch/moment.h"
+#include "qfwatch/plain.h"
 #include "qfwatch/xalloc.h"
 
 /* Lines of text are not longer, where words allow it. */
@@ -82,11 +83,14 @@ void doctor_print_json(const struct doctor_report *report, FILE *to)
 /* ---- text ---- */
 
 /* Words, broken between them where a line gets too long; what follows the first line is put in.
- * Control characters become "?". */
-static void print_words(const char *first, const char *indent, const char *text, FILE *to)
+ * What a terminal would obey is shown (plain.h). */
+static void print_words(const char *first, const char *indent, const char *words, FILE *to)
 {
-	size_t column = strlen(first);
+	size_t column = strlen(first), size = 8 * strlen(words) + 1;
+	char *plain = xcalloc(1, size);
+	const char *text = plain;
 
+	plain_add(plain, size, words);
 	fputs(first, to);
 	while (*text) {
 		size_t length = strcspn(text, " ");
@@ -95,8 +99,7 @@ static void print_words(const char *first, const char *indent, const char *text,
 			fprintf(to, "\n%s", indent);
 			column = strlen(indent);
 		}
-		for (size_t i = 0; i < length; i++)
-			fputc((unsigned char)text[i] < ' ' || text[i] == 127 ? '?' : text[i], to);
+		fwrite(text, 1, length, to);
 		column += length;
 		text += length;
 		if (*text) {
@@ -105,6 +108,7 @@ static void print_words(const char *first, const char *indent, const char *text,
 		}
 	}
 	fputc('\n', to);
+	free(plain);
 }
 
 static void print_one(const struct doctor_finding *finding, FILE *to)
