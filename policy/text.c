@@ -26,13 +26,16 @@ void text_add(struct text *text, const char *format, ...)
 	va_end(arguments);
 }
 
-/* Length of the character that begins at bytes, 1 to 4; not more than `left`. */
+/* Length of the character that begins at bytes, 1 to 4; not more than `left`, and no further than
+ * bytes that go on: what follows half a character is one of its own. */
 static size_t character_length(const char *bytes, size_t left)
 {
 	unsigned char first = (unsigned char)bytes[0];
-	size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 1;
+	size_t most = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 1, length = 1;
 
-	return length < left ? length : left;
+	while (length < most && length < left && ((unsigned char)bytes[length] & 0xc0) == 0x80)
+		length++;
+	return length;
 }
 
 /* The code of a control character that begins at bytes, or -1. */

@@ -12,6 +12,9 @@
 /* Seconds between two tries to have the events sent again. */
 enum { AGAIN = 1 };
 
+/* How much longer than an answer took is the pause before the next question. */
+enum { REST = 9 };
+
 /* ---- answers ---- */
 
 static bool gather(void *context, const char *bytes, size_t length)
@@ -52,6 +55,7 @@ static void done(void *context, const struct client_trouble *trouble)
 
 	ask->request = NULL;
 	ask->answers++;
+	ask->rest = clock_monotonic() + REST * (clock_monotonic() - ask->began);
 	if (trouble->failure == CLIENT_NO_FAILURE) {
 		object = json_loadb(ask->body, ask->length, JSON_ALLOW_NUL, NULL);
 		if (!json_is_object(object)) {
@@ -99,6 +103,7 @@ static void ask_one(struct viewer *viewer, enum asked what)
 	ask->viewer = viewer;
 	ask->what = what;
 	ask->length = 0;
+	ask->began = clock_monotonic();
 	ask->request = client_begin(viewer->client, target, gather, done, ask);
 	free(target);
 }
@@ -116,8 +121,11 @@ void top_ask_shape(struct viewer *viewer)
 
 void top_ask(struct viewer *viewer)
 {
+	int64_t now = clock_monotonic();
+
 	for (enum asked what = 0; what < ASKED; what++)
-		ask_one(viewer, what);
+		if (viewer->batch || now >= viewer->asks[what].rest)
+			ask_one(viewer, what);
 }
 
 bool top_is_answered(const struct viewer *viewer, unsigned rounds)

@@ -358,6 +358,61 @@ static void costly(void **state)
 	filter_free(filter);
 }
 
+/* Whatever a URL may hold: it is taken, or refused with words; and memory never says otherwise than
+ * the text. */
+static void any_values(void **state)
+{
+	static const char alphabet[] = "><=..0139hdwms*?[]!-\\(+)$^@ ,ABab.\"'\xc3\xbc\x80\x1b";
+	static const char qf[] = "V8\nMa ab 19\nSa@b.a\nRPFD:A@a.b\nRPFD:b\n.\n";
+	struct qtext *qtext = qtext_new();
+	struct policy_text text;
+	uint64_t seed = 5;
+	unsigned taken = 0, refusals = 0;
+
+	(void)state;
+	qtext_read(qtext, qf, sizeof qf - 1, &text);
+	for (size_t round = 0; round < testing_scale(20000); round++) {
+		const char *key = filter_keys[testing_random(&seed) % 8];
+		struct filter *filter = filter_new();
+		struct filter_error error = {"", ""};
+		char value[12];
+		size_t length = testing_random(&seed) % sizeof value;
+		int r;
+
+		for (size_t i = 0; i < length; i++)
+			value[i] = alphabet[testing_random(&seed) % (sizeof alphabet - 1)];
+		value[length] = 0;
+		r = filter_add(filter, policy, key, value, &error);
+		assert_true(r == 0 || r == -EINVAL);
+		assert_true((r == 0) == !error.reason[0]);
+		assert_true((r == 0) == !error.remedy[0]);
+		for (const char *c = error.reason; *c; c++)
+			assert_true((unsigned char)*c >= ' ' && *c != 0x7f);
+		if (r == 0) {
+			struct filter_facts facts = {.has_numbers = true,
+						     .attempts = 3,
+						     .created = NOW - 3600,
+						     .has_domains = true,
+						     .domains = text.domains,
+						     .n_domains = text.n_recipients,
+						     .has_sender_domain = true,
+						     .sender_domain = text.sender_domain};
+			enum policy_truth memory = filter_match(filter, &facts, NOW), truth;
+
+			facts.text = &text;
+			truth = filter_match(filter, &facts, NOW);
+			assert_true(truth != POLICY_UNKNOWN);
+			assert_true(memory == POLICY_UNKNOWN || memory == truth);
+			assert_true(memory != POLICY_UNKNOWN || filter_may_need_text(filter));
+		}
+		taken += r == 0;
+		refusals += r != 0;
+		filter_free(filter);
+	}
+	assert_true(taken > testing_scale(20000) / 10 && refusals > testing_scale(20000) / 10);
+	qtext_free(qtext);
+}
+
 static void empty(void **state)
 {
 	struct filter *filter = filter_new();
@@ -427,6 +482,7 @@ int main(void)
 		cmocka_unit_test(senders_without_a_domain),
 		cmocka_unit_test(several),
 		cmocka_unit_test(costly),
+		cmocka_unit_test(any_values),
 		cmocka_unit_test(empty),
 		cmocka_unit_test(state_names),
 	};
