@@ -3,7 +3,7 @@
  * The tiers are elements, so that they can be read, selected and reached with the keyboard; lines and their numbers are drawn
  * beside them in SVG, which readers of the screen do not see: they have the list #flow-words and the terms in each card.
  */
-const DOTS_AT_ONCE = 12;
+const DOTS_AT_ONCE = 3; /* each makes the browser draw at every frame */
 const SPINE_WIDEST = 555;
 
 const flow = {
