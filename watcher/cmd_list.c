@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <jansson.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,8 +44,9 @@ enum { BUFFER = 64 * 1024 };
 struct printer {
 	struct query *query;
 	int64_t now;
-	bool broken;	/* nobody reads on */
-	size_t printed; /* lines */
+	bool broken;	    /* nobody reads on */
+	size_t printed;	    /* lines */
+	atomic_bool enough; /* as many as were asked for, or nobody reads on */
 	int tier_width;
 	size_t width; /* of the terminal; 0: whole lines */
 };
@@ -136,6 +138,12 @@ static void print_row(struct printer *printer, const json_t *message)
 
 /* ---- one message, from either side ---- */
 
+static bool is_full(const struct printer *printer)
+{
+	return printer->query->has_limit && printer->query->limit &&
+	       printer->printed >= printer->query->limit;
+}
+
 static bool print_message(void *context, char *line, size_t length)
 {
 	struct printer *printer = context;
@@ -143,8 +151,7 @@ static bool print_message(void *context, char *line, size_t length)
 
 	if (!length)
 		return true;
-	if (printer->query->has_limit && printer->query->limit &&
-	    printer->printed == printer->query->limit)
+	if (is_full(printer))
 		return true;
 	if (printer->query->json) {
 		line[length] = '\n';
@@ -160,6 +167,8 @@ static bool print_message(void *context, char *line, size_t length)
 	}
 	printer->printed++;
 	printer->broken = ferror(stdout);
+	if (printer->broken || is_full(printer))
+		atomic_store(&printer->enough, true);
 	return !printer->broken;
 }
 
@@ -254,7 +263,11 @@ static uint64_t read_tiers(struct printer *printer, struct census *census)
 	void *contexts[SURVEY_MAX_THREADS];
 	pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 	struct survey_order order = {
-		.threads = census->threads, .take = list_one, .contexts = contexts};
+		.threads = census->threads,
+		.take = list_one,
+		.contexts = contexts,
+		.stop = &printer->enough,
+	};
 	uint64_t given_up = 0;
 
 	for (unsigned i = 0; i < census->threads; i++) {

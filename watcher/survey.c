@@ -303,8 +303,11 @@ static void *read_share(void *context)
 	size_t first;
 
 	while ((first = atomic_fetch_add(reader->next, SHARE)) < names->count)
-		for (size_t i = first; i < first + SHARE && i < names->count; i++)
+		for (size_t i = first; i < first + SHARE && i < names->count; i++) {
+			if (reader->order->stop && atomic_load(reader->order->stop))
+				return NULL;
 			read_one(reader, &names->list[i]);
+		}
 	return NULL;
 }
 

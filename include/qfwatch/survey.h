@@ -8,6 +8,7 @@
 #ifndef QFWATCH_SURVEY_H
 #define QFWATCH_SURVEY_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -67,6 +68,7 @@ struct survey_order {
 	void (*leave)(void *context, const struct qdir *dir, const char *name,
 		      enum trouble trouble);
 	void *const *contexts;
+	const atomic_bool *stop; /* NULL, or: true ends the reading early */
 };
 
 /* Zero-initialise a survey. First pass: all names, and with them tiers[].messages. Returns 0, or

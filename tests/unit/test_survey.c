@@ -93,6 +93,41 @@ static void end(void)
 	free(tiers[1].directory);
 }
 
+/* The first that is told of is the last one. */
+static atomic_bool enough;
+
+static void hear_one(void *context, const struct survey_facts *facts)
+{
+	hear(context, facts);
+	atomic_store(&enough, true);
+}
+
+static void stopped(void)
+{
+	struct heard heard = {0};
+	void *contexts[] = {&heard};
+	struct survey_order order = {
+		.threads = 1, .take = hear_one, .contexts = contexts, .stop = &enough};
+	struct problems problems = {0};
+	struct spool_plan *plan;
+	const char *path;
+
+	begin();
+	for (int i = 0; i < 5; i++)
+		testing_enqueue("A", (char[]){'i', (char)('a' + i), 0}, 1);
+	check_equal(spool_plan(&spool, &policy, SPOOL_READ, &problems, &plan), 0);
+	spool_commit(&spool, plan);
+	check_equal(survey_names(&survey, &spool, &policy, &path), 0);
+	survey_read(&survey, &spool, &order);
+	check_equal(heard.messages, 1);
+	/* And tiers that are not wanted are not read. */
+	atomic_store(&enough, false);
+	order.skip_tiers = 1;
+	survey_read(&survey, &spool, &order);
+	check_equal(heard.messages, 1);
+	end();
+}
+
 static void empty(void)
 {
 	begin();
@@ -288,9 +323,9 @@ static void touches_nothing(void)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		APART(empty),	   APART(facts),	APART(texts_and_sizes),
-		APART(large),	   APART(quarantined),	APART(hostile),
-		APART(unreadable), APART(many_threads), APART(touches_nothing),
+		APART(empty),	     APART(stopped),	     APART(facts),   APART(texts_and_sizes),
+		APART(large),	     APART(quarantined),     APART(hostile), APART(unreadable),
+		APART(many_threads), APART(touches_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
