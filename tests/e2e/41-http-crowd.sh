@@ -151,6 +151,23 @@ kill "$STREAM" "$STALLED" "$STALLED_EVENTS"
 ok "readers that had stopped have gone" wait_until 10 few_descriptors $((open_before + 2))
 after=$(in_kib VmRSS)
 at_most "kilobytes that the daemon has more than before" $((after - before)) 8192
+# Once more: what was kept for the first ones is enough.
+start "$T/stream2" /dev/null curl -sN --unix-socket "$SOCKET" "http://localhost/api/v1/events"
+STREAM=$STARTED_PID
+ok "somebody reads the events again" wait_until 5 grep -q retry "$T/stream2"
+before=$(attempted)
+for round in 9 10 11 12; do
+	messages "$SLOWQUEUE" 6ASLOW "$MANY" "$round" alone
+done
+"$TOOLS/crowd" "$SOCKET" idle 3000 >"$T/idle"
+"$TOOLS/crowd" "$SOCKET" garbage 300 9 >"$T/garbage"
+get "/api/v1/messages?format=jsonl" >/dev/null
+attempted_more() {
+	[ "$(attempted)" -ge $((before + MANY * 3)) ]
+}
+ok "and there are as many" wait_until 60 attempted_more
+at_most "kilobytes more than after the first time" $(($(in_kib VmRSS) - after)) 1024
+kill "$STREAM"
 heart_beats() {
 	grep -q '^:$' "$T/heart"
 }
