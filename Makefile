@@ -180,6 +180,7 @@ install: all ## into DESTDIR/PREFIX, the example policy into SYSCONFDIR/qfwatch
 	install -D -m 0644 contrib/man/qfwatch-policy.5 $(DESTDIR)$(PREFIX)/share/man/man5/qfwatch-policy.5
 	install -D -m 0644 contrib/completions/qfwatch.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/qfwatch
 	install -D -m 0644 policy.json.example $(DESTDIR)$(SYSCONFDIR)/qfwatch/policy.json.example
+	install -D -m 0644 contrib/openapi-1.json $(DESTDIR)$(PREFIX)/share/qfwatch/openapi-1.json
 	install -D -m 0644 policy/policy-1.schema.json $(DESTDIR)$(PREFIX)/share/qfwatch/policy-1.schema.json
 	install -D -m 0644 contrib/prometheus/qfwatch.rules.yml $(DESTDIR)$(PREFIX)/share/qfwatch/prometheus/qfwatch.rules.yml
 	install -D -m 0644 contrib/prometheus/prometheus.yml $(DESTDIR)$(PREFIX)/share/qfwatch/prometheus/prometheus.yml

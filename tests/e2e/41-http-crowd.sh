@@ -173,6 +173,19 @@ heart_beats() {
 }
 ok "who waits for what does not come hears the heart beat" wait_until $((20 - ($(now_ms) - started) / 1000 > 0 ? 20 - ($(now_ms) - started) / 1000 : 1)) heart_beats
 kill "$HEART"
+ok "all have gone" wait_until 10 few_descriptors "$open_before"
+wake_ups() {
+	awk '/^(non)?voluntary_ctxt_switches/ { n += $2 } END { print n }' "/proc/$DAEMON/status"
+}
+sleeps() {
+	local before
+	before=$(wake_ups)
+	stays 1 same_wake_ups "$before"
+}
+same_wake_ups() {
+	[ "$(wake_ups)" = "$1" ]
+}
+ok "nobody asks: it sleeps" wait_until 10 sleeps
 daemon_stop
 is "it stops as ever" "$DAEMON_STATUS" 0
 e2e_end
