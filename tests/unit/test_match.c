@@ -453,8 +453,10 @@ static void given_up(void **state)
 	struct policy_message message = {.attempts = 4, .text = &text};
 
 	(void)state;
-	for (size_t i = 0; i < N(costly); i++)
+	for (size_t i = 0; i < N(costly); i += testing_slow() ? 4 : 1)
 		assert_truth(costly[i], &message, POLICY_COSTLY);
+	if (testing_slow())
+		return;
 	/* Where something else decides, it does not matter. */
 	assert_no("{'attempts':5,'sender':{'regex':'(a+)+$'}}", &message);
 	assert_no("{'sender':{'regex':'(a+)+$'},'status':'b'}", &message);
