@@ -16,10 +16,11 @@
 #include "qfwatch/xalloc.h"
 
 enum {
-	LINE_LONGEST = 4096, /* EVENTS_LINE_MAX of what wrote it */
-	BUFFER = 256 * 1024, /* what is read at once */
-	HEAD = 64,	     /* how much of a file's beginning tells that it is the same file */
-	LOOK_AT = 64 * 1024, /* how far into a file its first event is looked for */
+	LINE_LONGEST = 4096,   /* EVENTS_LINE_MAX of what wrote it */
+	BUFFER = 256 * 1024,   /* what is read at once */
+	HEAD = 64,	       /* how much of a file's beginning tells that it is the same file */
+	LOOK_FIRST = 8 * 1024, /* how far into a file its first event is looked for at first... */
+	LOOK_AT = 64 * 1024,   /* ...and how far into a file its first event is looked for */
 	FINISH_MILLISECONDS = 500 /* how long the last line may take to get its end */
 };
 
@@ -83,16 +84,12 @@ static enum name_kind judge_name(const struct event_log *log, const char *name)
 	return NAME_OTHER;
 }
 
-/* Finds the first event of a file. One that has none counts by its time of change, when `always`.
- */
-static bool look_at(const struct event_log *log, int fd, const struct stat *stat,
-		    struct event_key *ret)
+/* The first event among the lines of a text. */
+static bool first_event(const char *text, size_t length, struct event_key *ret)
 {
-	char *text = log->look;
-	ssize_t n = pread(fd, text, LOOK_AT, 0);
 	const char *line = text, *end;
 
-	for (; n > 0 && (end = memchr(line, '\n', (size_t)(text + n - line))); line = end + 1) {
+	for (; (end = memchr(line, '\n', (size_t)(text + length - line))); line = end + 1) {
 		struct event_record record;
 		const char *why;
 
@@ -101,6 +98,25 @@ static bool look_at(const struct event_log *log, int fd, const struct stat *stat
 			event_record_free(&record);
 			return true;
 		}
+	}
+	return false;
+}
+
+/* Finds the first event of a file. One that has none counts by its time of change, unless we
+ * follow: it may get one yet. */
+static bool look_at(const struct event_log *log, int fd, const struct stat *stat,
+		    struct event_key *ret)
+{
+	/* Nearly always it is the first line, and all files are looked at for each that is read. */
+	static const size_t looks[] = {LOOK_FIRST, LOOK_AT};
+	ssize_t n = 0;
+
+	for (size_t i = 0; i < sizeof looks / sizeof *looks; i++) {
+		n = pread(fd, log->look, looks[i], 0);
+		if (n > 0 && first_event(log->look, (size_t)n, ret))
+			return true;
+		if (n < (ssize_t)looks[i])
+			break;
 	}
 	*ret = (struct event_key){.time = stat->st_mtim.tv_sec * CLOCK_SECOND +
 					  stat->st_mtim.tv_nsec / 1000};

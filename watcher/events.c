@@ -13,6 +13,7 @@
 #include "qfwatch/addresses.h"
 #include "qfwatch/clock.h"
 #include "qfwatch/json_line.h"
+#include "qfwatch/log.h"
 #include "qfwatch/sink.h"
 #include "qfwatch/xalloc.h"
 
@@ -232,6 +233,22 @@ static int open_sinks(struct events *events, const struct policy *policy, struct
 	return result;
 }
 
+/* A sink that the policy no longer names. What it has not taken is lost: there is nobody left to
+ * announce it to. */
+static void let_go(struct events *events, struct sink *sink)
+{
+	size_t left;
+
+	sink->retry = 0;
+	sink_flush(sink, clock_now());
+	left = sink_lines(sink);
+	if (left)
+		log_warning("events: %s is no sink any more; %zu events had not been written to it",
+			    sink->name, left);
+	events->dropped_before += sink->dropped + left;
+	sink_free(sink);
+}
+
 static void announce_gap(void *context, const struct sink *sink, uint64_t first, uint64_t last,
 			 char *buffer, struct sink_line *ret);
 
@@ -250,11 +267,8 @@ int events_configure(struct events *events, const struct policy *policy, struct 
 		return result;
 	}
 	for (size_t i = 0; i < events->n_sinks; i++)
-		if (!listed(sinks, policy->n_sinks, events->sinks[i])) {
-			sink_flush(events->sinks[i], clock_now());
-			events->dropped_before += events->sinks[i]->dropped;
-			sink_free(events->sinks[i]);
-		}
+		if (!listed(sinks, policy->n_sinks, events->sinks[i]))
+			let_go(events, events->sinks[i]);
 	free(events->sinks);
 	events->sinks = sinks;
 	events->n_sinks = policy->n_sinks;
@@ -289,6 +303,22 @@ static void write_stamp(char *stamp, size_t size, int64_t time)
 		 (int)(time % CLOCK_SECOND));
 }
 
+/* JSON's readers take numbers as doubles: beyond 2^53 they would see another one. A clock that is
+ * set forward by years makes such a duration, and a lying header such an age. */
+#define NUMBER_MOST ((INT64_C(1) << 53) - 1)
+
+static void put_number(struct json_line *line, int64_t number)
+{
+	json_line_int(line, number > NUMBER_MOST    ? NUMBER_MOST
+			    : number < -NUMBER_MOST ? -NUMBER_MOST
+						    : number);
+}
+
+static void put_count(struct json_line *line, uint64_t count)
+{
+	json_line_uint(line, count > (uint64_t)NUMBER_MOST ? (uint64_t)NUMBER_MOST : count);
+}
+
 static void put_text(struct json_line *line, const char *before, const char *text, size_t cap)
 {
 	json_line_raw(line, before);
@@ -318,7 +348,7 @@ static void put_event_rest(struct json_line *line, const struct event *event)
 		put_text(line, ",\"reason\":", event->reason, CAP_REASON);
 	if (event->duration > 0) {
 		json_line_raw(line, ",\"duration\":");
-		json_line_int(line, event->duration);
+		put_number(line, event->duration);
 	}
 	json_line_raw(line, "}");
 }
@@ -417,9 +447,9 @@ static void put_message(struct json_line *line, const struct events *events,
 	json_line_raw(line, ",\"message\":{\"attempts\":");
 	json_line_uint(line, event->attempts);
 	json_line_raw(line, ",\"age\":");
-	json_line_int(line, event->age);
+	put_number(line, event->age);
 	json_line_raw(line, ",\"size\":");
-	json_line_uint(line, event->size);
+	put_count(line, event->size);
 	if ((event->has_domains || event->n_domains || event->domains_cut) &&
 	    !addresses_are_secret(&events->addresses))
 		put_domains(line, event);
@@ -448,7 +478,7 @@ static void put_counts(struct json_line *line, const struct event *event)
 		}
 		put_text(line, i ? "," : ",\"counts\":{", event->counts[i].name, CAP_COUNT);
 		json_line_raw(line, ":");
-		json_line_uint(line, event->counts[i].value);
+		put_count(line, event->counts[i].value);
 	}
 	if (i)
 		json_line_raw(line, "}");
@@ -466,7 +496,7 @@ static void put_domain(struct json_line *line, const struct events *events,
 	for (size_t i = 0; i < event->n_counts; i++) {
 		put_text(line, named || i ? "," : "", event->counts[i].name, CAP_COUNT);
 		json_line_raw(line, ":");
-		json_line_uint(line, event->counts[i].value);
+		put_count(line, event->counts[i].value);
 	}
 	json_line_raw(line, "}");
 }

@@ -183,6 +183,23 @@ size_t sink_left(const struct sink *sink)
 	return sink->used + sink->out_length - sink->out_sent;
 }
 
+size_t sink_lines(const struct sink *sink)
+{
+	struct sink look = *sink; /* reads the ring, and leaves that as it is */
+	size_t lines = 0;
+
+	for (size_t i = 0; i < sink->n_ends; i++)
+		lines += sink->ends[i] > sink->out_sent;
+	while (look.used) {
+		struct record record;
+
+		ring_read(&look, &record, sizeof record);
+		ring_read(&look, NULL, (size_t)record.prefix + record.length);
+		lines++;
+	}
+	return lines;
+}
+
 /* ---- from the ring into `out` ---- */
 
 /* Puts a line behind what stands in `out`, with its number and all that belongs around it. */

@@ -68,6 +68,12 @@ static void file_close(struct sink *sink)
 
 /* ---- rotation ---- */
 
+/* The name of the rotated file with that number. */
+static int numbered(char *name, const char *path, unsigned number)
+{
+	return snprintf(name, PATH_MAX, "%s.%u", path, number) < PATH_MAX ? 0 : -ENAMETOOLONG;
+}
+
 /* Renames path.1 ... so that path.1 is free: up to the first number that is, or to the last that is
  * kept, which goes. */
 static int make_place(const char *path, unsigned keep)
@@ -76,14 +82,17 @@ static int make_place(const char *path, unsigned keep)
 	struct stat stat;
 	unsigned last = 1;
 
+	/* The longest. */
+	if (numbered(to, path, keep) < 0)
+		return -ENAMETOOLONG;
 	for (; last < keep; last++) {
-		snprintf(to, sizeof to, "%s.%u", path, last);
+		numbered(to, path, last);
 		if (lstat(to, &stat) < 0 && errno == ENOENT)
 			break;
 	}
 	for (; last > 1; last--) {
-		snprintf(from, sizeof from, "%s.%u", path, last - 1);
-		snprintf(to, sizeof to, "%s.%u", path, last);
+		numbered(from, path, last - 1);
+		numbered(to, path, last);
 		if (rename(from, to) < 0 && errno != ENOENT)
 			return -errno;
 	}
@@ -122,7 +131,7 @@ static int rotate(struct sink *sink, size_t length)
 		r = make_place(sink->config.path, sink->config.keep);
 		if (r < 0)
 			return r;
-		snprintf(first, sizeof first, "%s.1", sink->config.path);
+		numbered(first, sink->config.path, 1);
 		if (rename(sink->config.path, first) < 0)
 			return -errno;
 	}

@@ -56,7 +56,8 @@ struct event_count {
 #define EVENT_MAX_DOMAINS 32
 
 /* Zero-initialise; leave what does not apply zero or NULL. All pointers are borrowed for the call.
- * Strings may hold any bytes: what is not UTF-8 becomes U+FFFD and qfwatch.lossy is set. */
+ * Strings may hold any bytes: what is not UTF-8 becomes U+FFFD and qfwatch.lossy is set. Numbers
+ * stay below 2^53: larger ones are written as 2^53 - 1. */
 struct event {
 	enum event_action action;
 	int64_t time;	    /* @timestamp, microseconds since the epoch; 0: now */

@@ -151,8 +151,9 @@ void sink_put(struct sink *sink, const struct sink_line *line);
 /* Is more than half of the ring full? */
 bool sink_is_crowded(const struct sink *sink);
 
-/* How many bytes wait? 0: nothing. */
+/* How many bytes wait? 0: nothing. And how many lines, one that is half written among them? */
 size_t sink_left(const struct sink *sink);
+size_t sink_lines(const struct sink *sink);
 
 /* Writes what goes, but no more than 1 MiB or so at a time. Returns when to try again, INT64_MAX
  * when nothing is left. */

@@ -405,6 +405,37 @@ static void wrong_mode(void)
 	finish();
 }
 
+/* A sink that the policy no longer names: what it has not taken counts as lost. */
+static void let_go(void)
+{
+	int reader, other;
+	size_t lines = 0;
+
+	check(mkfifo("fifo", 0600) == 0 && mkfifo("other", 0600) == 0);
+	reader = open("fifo", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	other = open("other", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	check(reader >= 0 && other >= 0);
+	begin((struct policy_sink){.type = POLICY_SINK_FIFO, .path = (char *)"fifo"});
+	check(fcntl(reader, F_SETPIPE_SZ, 4096) == 4096);
+	for (unsigned i = 1; i <= 100; i++)
+		emit(i);
+	flush();
+	check_equal(events_dropped(events), 0);
+	forget();
+	sinks[0] = (struct policy_sink){.type = POLICY_SINK_FIFO, .path = (char *)"other"};
+	configure(1);
+	receive(reader);
+	/* What the pipe had taken before is there, and no more. */
+	check(received_length > 0);
+	for (size_t i = 0; i < received_length; i++)
+		lines += received[i] == '\n';
+	check(lines > 0);
+	check_equal(events_dropped(events), 100 - lines);
+	close(reader);
+	close(other);
+	finish();
+}
+
 /* ---- FIFOs ---- */
 
 static int open_fifo(void)
@@ -971,13 +1002,28 @@ static void no_waiting_for_the_gone(void)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		APART(unix_stream),   APART(never_read),    APART(cut_line),
-		APART(unix_datagram), APART(wrong_mode),    APART(unix_datagram_stalled),
-		APART(fifo),	      APART(fifo_stalled),  APART(fifo_refused),
-		APART(udp_syslog),    APART(tcp_syslog),    APART(tcp_stalled),
-		APART(local_syslog),  APART(journal),	    APART(rotating),
-		APART(rotating_few),  APART(cannot_rotate), APART(rotated_by_others),
-		APART(filters),	      APART(buffers),	    APART(no_waiting_for_the_gone),
+		APART(unix_stream),
+		APART(never_read),
+		APART(cut_line),
+		APART(unix_datagram),
+		APART(wrong_mode),
+		APART(unix_datagram_stalled),
+		APART(fifo),
+		APART(fifo_stalled),
+		APART(fifo_refused),
+		APART(udp_syslog),
+		APART(tcp_syslog),
+		APART(tcp_stalled),
+		APART(let_go),
+		APART(local_syslog),
+		APART(journal),
+		APART(rotating),
+		APART(rotating_few),
+		APART(cannot_rotate),
+		APART(rotated_by_others),
+		APART(filters),
+		APART(buffers),
+		APART(no_waiting_for_the_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
