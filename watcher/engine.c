@@ -12,10 +12,13 @@
 #include "qfwatch/notify.h"
 #include "qfwatch/xalloc.h"
 
+/* So long a step of background work, of some 100 us, waits for those that are ready. */
+#define BACKGROUND_EVERY (CLOCK_SECOND / 200)
+
 /* The most of each kind of work in one turn. Notifications come first and are cheap: taking them
  * all before acting keeps the kernel's queue short and lets several about one message become one
  * look. A look may be a move of some 50 us, and the rest waits for it. */
-enum { TURN_NOTIFICATIONS = 4096, TURN_LOOKS = 32, TURN_DEADLINES = 256, TURN_MEMORY = 4096 };
+enum { TURN_NOTIFICATIONS = 512, TURN_LOOKS = 32, TURN_DEADLINES = 256, TURN_MEMORY = 4096 };
 
 struct engine *engine_new(struct events *events, enum engine_mode mode, bool dry_run)
 {
@@ -378,8 +381,12 @@ bool engine_turn(struct engine *engine, int64_t now)
 		attend_some(engine);
 	engine_settle_departures(engine);
 	engine_watch_levels(engine);
-	/* Background work only goes on while nobody waits. */
-	if (counting || !table_has_ready(engine->table)) {
+	/* Background work goes on while nobody waits; now and then in any case, so that a scan
+	 * comes to its end in a storm. */
+	if (counting || !table_has_ready(engine->table) ||
+	    engine->now - engine->background_at >= BACKGROUND_EVERY ||
+	    engine->now < engine->background_at) {
+		engine->background_at = engine->now;
 		more |= redecide_some(engine);
 		more |= engine_recall_some(engine, TURN_MEMORY);
 		more |= engine_step_round(engine);

@@ -73,6 +73,7 @@ struct engine {
 	size_t n_round_dirs;		     /* places in both arrays */
 	struct scan scan;
 	size_t scan_dir;       /* under way if scan.names, else the next to try */
+	int64_t background_at; /* when background work was done last */
 	struct gather *gather; /* reads what the scan meets; NULL: no scan under way */
 	struct gather_source *source;
 	struct gather_batch *batch; /* being filled; NULL: none */
