@@ -559,8 +559,13 @@ bool http_turn(struct http *http, int64_t now)
 {
 	bool more = false;
 
-	if (!http->daemon)
+	if (!http->daemon) {
+		/* What a worker was at when nothing listened any more comes back. */
+		if (http->woken)
+			http_take_tasks(http);
+		http->woken = false;
 		return false;
+	}
 	if (now >= http->rest_until)
 		watch_listener(http);
 	if (http->woken || now >= http->deadline) {

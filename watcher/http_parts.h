@@ -235,6 +235,7 @@ struct http_walk {
 	msgref at;   /* where it is: may be set before the first step, to go on after that one */
 	int64_t now; /* seconds: when it began */
 	bool read;   /* a file has been read: it is time for a look at the clock */
+	unsigned passed; /* messages since the last look at the clock */
 	struct filter *filter;
 	bool empty;   /* it wants all */
 	bool domains; /* it asks for domains */

@@ -159,12 +159,13 @@ enum http_found http_walk_next(struct http_walk *walk, const struct engine *engi
 {
 	const struct labels *labels = engine_view_labels(engine);
 
-	for (unsigned passed = 0;; passed++) {
+	/* Also when each is found: the count goes on from call to call. */
+	for (;; walk->passed++) {
 		enum policy_truth truth = POLICY_YES;
 
-		if (passed == PASS || walk->read) {
+		if (walk->passed >= PASS || walk->read) {
 			walk->read = false;
-			passed = 0;
+			walk->passed = 0;
 			if (clock_monotonic() >= until)
 				return HTTP_LATER;
 		}
@@ -181,8 +182,10 @@ enum http_found http_walk_next(struct http_walk *walk, const struct engine *engi
 			walk->read = true;
 			truth = text ? match(walk, labels, walk->at, ret, text) : POLICY_NO;
 		}
-		if (truth == POLICY_YES)
+		if (truth == POLICY_YES) {
+			walk->passed++;
 			return HTTP_FOUND;
+		}
 	}
 }
 
