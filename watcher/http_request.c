@@ -270,18 +270,22 @@ static bool has_token(const struct http_request *request)
 	       is_same(given + 7, request->http->token);
 }
 
-static bool is_numeric(const char *host)
+/* An IPv6 address may be written in several ways; clients write it in one. */
+static bool is_same_address(const char *a, const char *b)
 {
-	struct in6_addr address;
+	struct in6_addr one, other;
 
-	return inet_pton(AF_INET, host, &address) == 1 || inet_pton(AF_INET6, host, &address) == 1;
+	if (inet_pton(AF_INET6, a, &one) == 1 && inet_pton(AF_INET6, b, &other) == 1)
+		return memcmp(&one, &other, sizeof one) == 0;
+	return strcmp(a, b) == 0;
 }
 
 /* A page from elsewhere may have its name lead to this machine (DNS rebinding), and its script
  * would read what we answer: but the browser tells that name. So a name is not enough; what may
  * stand here is the address that we listen on, or localhost. Where others than this machine are
- * listened to, any address: it may have several. The port is the client's (it may come through a
- * tunnel). */
+ * listened to, any: the machine has names and more addresses, and what protects it is the token,
+ * which is asked for then, and which no such page has. The port is the client's (it may come
+ * through a tunnel). */
 static bool is_our_host(const struct http_request *request)
 {
 	const struct policy_listen *config = &request->http->config;
@@ -289,7 +293,7 @@ static bool is_our_host(const struct http_request *request)
 	char host[80];
 	size_t length;
 
-	if (config->path)
+	if (config->path || !config->loopback)
 		return true;
 	if (!given || strlen(given) >= sizeof host)
 		return false;
@@ -303,8 +307,7 @@ static bool is_our_host(const struct http_request *request)
 	} else {
 		host[strcspn(host, ":")] = 0;
 	}
-	return strcasecmp(host, "localhost") == 0 || strcmp(host, config->host) == 0 ||
-	       (!config->loopback && is_numeric(host));
+	return strcasecmp(host, "localhost") == 0 || is_same_address(host, config->host);
 }
 
 static bool has_body(const struct http_request *request)

@@ -1,0 +1,85 @@
+#!/bin/bash
+# Who asks while the policy changes: a worker that nobody waits for any more; other spellings of the address; a list whose tier goes.
+. "$(dirname "$0")/lib.sh"
+e2e_begin
+
+SOCKET=$T/http.sock
+PORT=$((20000 + ($$ + 7777) % 20000))
+while (exec 3<>"/dev/tcp/127.0.0.1/$PORT") 2>/dev/null; do
+	PORT=$((PORT + 1))
+done
+
+# status_of CURL-ARGUMENTS...: the status of the answer; 000: none.
+status_of() {
+	curl -s -m 10 -o "$T/body" -w '%{http_code}' "$@"
+}
+
+answers() {
+	[ "$(status_of "${@:2}")" = "$1" ]
+}
+
+listen_policy() {
+	policy_write "$THREE_RULES" "$1"
+}
+
+ticks() {
+	awk '{ print $14 + $15 }' "/proc/$DAEMON/stat"
+}
+
+is_at_rest() {
+	local before
+	before=$(ticks)
+	sleep 0.3
+	[ "$(ticks)" -le $((before + 1)) ]
+}
+
+# catch_child: asks for explanations, and stops one of the programs that the daemon runs for them, if it has not ended yet.
+catch_child() {
+	for _ in 1 2 3 4 5 6 7 8; do
+		start "$T/asked" /dev/null curl -s -m 30 --unix-socket "$SOCKET" http://localhost/api/v1/messages/6A00000000001
+	done
+	while ! group_is_gone "$STARTED_PID"; do
+		CHILD=$(pgrep -n -P "$DAEMON") && kill -STOP "$CHILD" 2>/dev/null && is_stopped && return 0
+	done
+	return 1
+}
+
+is_stopped() {
+	grep -qs '^State:[[:space:]]*T' "/proc/$CHILD/status"
+}
+
+listen_policy "\"listen\": \"unix:$SOCKET\","
+daemon_start
+ok "it answers" wait_until 5 answers 200 --unix-socket "$SOCKET" http://localhost/healthz
+
+# ---- what a worker is at when nothing listens any more
+must wait_until 20 catch_child
+listen_policy ""
+ok "nothing listens any more" wait_until 5 test ! -e "$SOCKET"
+ok "what was run for somebody is ended" wait_until 5 process_is_gone "$CHILD"
+ok "and the daemon rests" wait_until 3 is_at_rest
+listen_policy "\"listen\": \"unix:$SOCKET\","
+ok "it answers again" wait_until 5 answers 200 --unix-socket "$SOCKET" http://localhost/healthz
+ok "and so does doctor" answers 200 --unix-socket "$SOCKET" http://localhost/api/v1/doctor
+
+# ---- the address, as clients write it
+if (exec 3<>"/dev/tcp/::1/$PORT") 2>&1 | grep -q refused; then
+	listen_policy "\"listen\": \"[0:0:0:0:0:0:0:1]:$PORT\","
+	ok "an IPv6 address written at length is the one that clients write" wait_until 5 answers 200 "http://[::1]:$PORT/api/v1/status"
+	ok "status finds it" "$QFWATCH" status -c "$POLICY"
+	is "another one is not" "$(status_of -H 'Host: [::2]' "http://[::1]:$PORT/api/v1/status")" 421
+fi
+(
+	umask 077
+	head -c 20 /dev/zero | tr '\0' t >"$T/token"
+)
+listen_policy "\"listen\": { \"address\": \"0.0.0.0:$PORT\", \"token_file\": \"$T/token\" },"
+ok "on all addresses a token is asked for" wait_until 5 answers 401 "http://127.0.0.1:$PORT/metrics"
+is "whatever name the machine has" "$(status_of -H 'Host: mx.example.net' "http://127.0.0.1:$PORT/metrics")" 401
+is "who has it may use that name" "$(status_of -H 'Host: mx.example.net' -H "Authorization: Bearer $(cat "$T/token")" \
+	"http://127.0.0.1:$PORT/metrics")" 200
+ok "status finds it, too" "$QFWATCH" status -c "$POLICY"
+
+daemon_stop
+is "it stops" "$DAEMON_STATUS" 0
+e2e_end
