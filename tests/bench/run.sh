@@ -64,7 +64,7 @@ run() {
 
 # sendmail's own tool for moving messages, to compare with. Without it its row is left out.
 qtool() {
-	find "$BUILD/sendmail" -type f -name qtool.pl 2>/dev/null | head -n 1
+	find -H "$BUILD/sendmail" -type f -name qtool.pl 2>/dev/null | head -n 1
 }
 case " $rows " in
 *" move "*)

@@ -34,7 +34,7 @@ command -v strace >/dev/null || command -v valgrind >/dev/null || expected="0: "
 BENCH_LIMITS=$T/limits bench >"$T/bench.out" 2>"$T/bench.err"
 is "every row runs" "$?: $(grep -v '^bench_spool: \|^bench_profile: more than' "$T/bench.err" | head -n 20)" "$expected"
 ok "the results are JSON" jq -e '.version == 2 and .scale == 1000' "$T/build/bench/results.json"
-for key in scan scan-text scan-cron move memory churn-table churn-table-each churn-daemon idle idle-cpu reaction-p50 reaction-p99 \
+for key in scan scan-text scan-cron move move-qtool memory churn-table churn-table-each churn-daemon idle idle-cpu reaction-p50 reaction-p99 \
 	reaction-decided reaction-acted reaction-rest part-wakeup part-read part-decide part-move reaction-load-p50 \
 	reaction-load-p99 reaction-load-rate reaction-memory-p50 flood-rate flood-unwatched flood-overflows flood-reaction-p50 \
 	flood-right overflow flood-rate-memory events stuck-fifo stuck-unix stuck-tcp stuck-full growth-reaction-p50 \
