@@ -19,18 +19,19 @@ static const char usage[] =
 	"usage: qfwatch check [-c FILE] [--sendmail-cf FILE] [--json]\n"
 	"\n"
 	"Tells everything that is wrong with a policy, each with its place and a remedy; and notes "
-	"what may not be\n"
-	"meant: rules that never act, tiers that nothing leaves or enters, moves that can circle. "
-	"Exit code 0: nothing\n"
-	"but notes. What is found goes to stderr.\n"
+	"what\n"
+	"may not be meant: rules that never act, tiers that nothing leaves or enters, moves that "
+	"can\n"
+	"circle. What is found goes to stderr.\n"
 	"\n"
-	"  -c, --config FILE   the policy (default " COMMAND_DEFAULT_POLICY ")\n"
-	"  --sendmail-cf FILE  compare it with when sendmail returns messages (default: what "
-	"follows "
-	"-C in the policy's\n"
-	"                      \"sendmail\")\n"
-	"  --json              everything on stdout, as one JSON object\n"
-	"  -h, --help          this text\n";
+	"      --sendmail-cf FILE  compare it with when sendmail returns messages (default: what "
+	"follows\n"
+	"                          -C in the policy's \"sendmail\")\n"
+	"      --json              everything on stdout, as one JSON object\n"
+	"  -c, --config FILE       the policy (default " COMMAND_DEFAULT_POLICY ")\n"
+	"  -h, --help              this text\n"
+	"\n"
+	"Exit code 0: it is right, but perhaps for notes; 2: it is wrong; 3: it cannot be read.\n";
 
 static bool is_directory(const char *path)
 {
@@ -205,7 +206,6 @@ static bool read_arguments(int argc, char **argv, struct request *request, int *
 	};
 	int c;
 
-	*ret_code = EXIT_USAGE;
 	while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1)
 		switch (c) {
 		case 'c':
@@ -222,13 +222,13 @@ static bool read_arguments(int argc, char **argv, struct request *request, int *
 			*ret_code = EXIT_DONE;
 			return false;
 		default:
-			fputs(usage, stderr);
+			*ret_code = command_misused("check", NULL, NULL);
 			return false;
 		}
 	if (optind == argc)
 		return true;
-	fprintf(stderr, "qfwatch check: unexpected argument \"%s\": name the policy with -c\n%s",
-		argv[optind], usage);
+	*ret_code = command_misused("check", "name the policy with -c; unexpected argument",
+				    argv[optind]);
 	return false;
 }
 

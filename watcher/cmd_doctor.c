@@ -8,27 +8,26 @@
 #include "qfwatch/doctor.h"
 
 static const char usage[] =
-	"usage: qfwatch doctor [-c FILE] [--json] [-u USER] [--sendmail-cf FILE] [--root DIR] "
-	"[--proc DIR]\n"
+	"usage: qfwatch doctor [-c FILE] [-u USER] [--sendmail-cf FILE] [--root DIR] [--proc DIR] "
+	"[--json]\n"
 	"       qfwatch doctor --list\n"
 	"\n"
-	"Examines the installation around a policy: rights, the daemon, sendmail's options, queue "
-	"runners, what stands\n"
-	"in the spool, file systems and limits. Tells what is wrong, by what it was seen, and what "
-	"to do. Changes\n"
-	"nothing; takes no lock; a daemon may run or not.\n"
+	"Examines the installation around a policy: rights, the daemon, sendmail's options, queue\n"
+	"runners, what stands in the spool, file systems and limits. Tells what is wrong, by what "
+	"it was\n"
+	"seen, and what to do. Changes nothing; takes no lock; a daemon may run or not.\n"
 	"\n"
-	"  -c, --config FILE   the policy (default " COMMAND_DEFAULT_POLICY ")\n"
-	"  -u, --user USER     judge rights as if this user ran qfwatch (default: who runs the "
-	"daemon; else User= of\n"
-	"                      its unit; else yourself)\n"
-	"  --sendmail-cf FILE  sendmail's file (default: the one in use, else "
+	"  -u, --user USER         judge rights as if this user ran qfwatch (default: who runs "
+	"the\n"
+	"                          daemon; else User= of its unit; else yourself)\n"
+	"      --sendmail-cf FILE  sendmail's file (default: the one in use, else "
 	"/etc/mail/sendmail.cf)\n"
-	"  --root DIR          look for /etc, /run, /usr and /proc below DIR\n"
-	"  --proc DIR          look for the processes there (default /proc below the root)\n"
-	"  --list              the names of all findings, and what each means\n"
-	"  --json              the report as one JSON object\n"
-	"  -h, --help          this text\n"
+	"      --root DIR          look for /etc, /run, /usr and /proc below DIR\n"
+	"      --proc DIR          look for the processes there (default /proc below the root)\n"
+	"      --list              the names of all findings, and what each means\n"
+	"      --json              the report as one JSON object\n"
+	"  -c, --config FILE       the policy (default " COMMAND_DEFAULT_POLICY ")\n"
+	"  -h, --help              this text\n"
 	"\n"
 	"Exit code 0: sound, but perhaps for notes; 1: there are errors or warnings.\n";
 
@@ -108,11 +107,9 @@ int cmd_doctor(int argc, char **argv)
 			fputs(usage, stdout);
 			return EXIT_DONE;
 		default:
-			fputs(usage, stderr);
-			return EXIT_USAGE;
+			return command_misused("doctor", NULL, NULL);
 		}
 	if (optind == argc)
 		return run(&request, json);
-	fprintf(stderr, "qfwatch doctor: unexpected argument \"%s\"\n%s", argv[optind], usage);
-	return EXIT_USAGE;
+	return command_misused("doctor", "unexpected argument", argv[optind]);
 }

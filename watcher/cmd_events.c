@@ -437,8 +437,7 @@ static int read_options(struct reader *reader, int argc, char **argv, const char
 			fputs(usage, stdout);
 			return EXIT_DONE;
 		default:
-			fputs(usage, stderr);
-			return EXIT_USAGE;
+			return command_misused("events", NULL, NULL);
 		}
 	/* Now that the zone is known. */
 	tzset();

@@ -251,14 +251,10 @@ int cmd_explain(int argc, char **argv)
 			fputs(usage, stdout);
 			return EXIT_DONE;
 		default:
-			fputs(usage, stderr);
-			return EXIT_USAGE;
+			return command_misused("explain", NULL, NULL);
 		}
-	if (optind == argc) {
-		fprintf(stderr,
-			"qfwatch explain: which messages? Give their queue ids, or files\n%s",
-			usage);
-		return EXIT_USAGE;
-	}
+	if (optind == argc)
+		return command_misused("explain", "which messages? Give their queue ids, or files",
+				       NULL);
 	return run(&options, argc - optind, argv + optind);
 }

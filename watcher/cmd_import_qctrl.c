@@ -271,10 +271,8 @@ int cmd_import_qctrl(int argc, char **argv)
 			break;
 		case 'S':
 			if (!set_variable(shell, optarg)) {
-				fprintf(stderr,
-					"qfwatch import-qctrl: --set %s: expected NAME=VALUE\n%s",
-					optarg, usage);
-				code = EXIT_USAGE;
+				code = command_misused("import-qctrl",
+						       "--set: expected NAME=VALUE, not", optarg);
 			}
 			break;
 		case 'h':
@@ -282,16 +280,12 @@ int cmd_import_qctrl(int argc, char **argv)
 			code = EXIT_DONE;
 			break;
 		default:
-			fputs(usage, stderr);
-			code = EXIT_USAGE;
+			code = command_misused("import-qctrl", NULL, NULL);
 		}
-	if (code < 0 && optind == argc && isatty(STDIN_FILENO)) {
-		fprintf(stderr,
-			"qfwatch import-qctrl: which command lines? Give them, or a script with "
-			"<FILE\n%s",
-			usage);
-		code = EXIT_USAGE;
-	}
+	if (code < 0 && optind == argc && isatty(STDIN_FILENO))
+		code = command_misused("import-qctrl",
+				       "which command lines? Give them, or a script with <FILE",
+				       NULL);
 	if (code < 0)
 		code = import_all(shell, argc - optind, argv + optind);
 	shell_free(shell);

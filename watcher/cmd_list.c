@@ -370,11 +370,8 @@ int cmd_list(int argc, char **argv)
 			goto out;
 		}
 	}
-	code = EXIT_USAGE;
-	if (optind < argc)
-		query_complain("list", "unexpected argument", argv[optind]);
-	else
-		code = run(&query);
+	code = optind < argc ? command_misused("list", "unexpected argument", argv[optind])
+			     : run(&query);
 out:
 	query_free(&query);
 	return code;

@@ -280,15 +280,12 @@ int cmd_move(int argc, char **argv)
 			fputs(usage, stdout);
 			return EXIT_DONE;
 		default:
-			fputs(usage, stderr);
-			return EXIT_USAGE;
+			return command_misused("move", NULL, NULL);
 		}
-	if (!tier || optind == argc) {
-		fprintf(stderr, "qfwatch move: %s\n%s",
-			tier ? "which messages? Give their queue ids"
-			     : "where to? Name the tier with --to",
-			usage);
-		return EXIT_USAGE;
-	}
+	if (!tier || optind == argc)
+		return command_misused("move",
+				       tier ? "which messages? Give their queue ids"
+					    : "where to? Name the tier with --to",
+				       NULL);
 	return run(path, tier, argc - optind, argv + optind);
 }

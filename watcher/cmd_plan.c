@@ -20,20 +20,17 @@
 #include "qfwatch/units.h"
 
 static const char usage[] =
-	"usage: qfwatch plan [-c FILE] [--json] [--at TIME] [--hours N] [--sizes]\n"
+	"usage: qfwatch plan [-c FILE] [--at TIME] [--hours N] [--sizes] [--json]\n"
 	"\n"
 	"Reads all messages of the policy's tiers and tells what the policy does with them now and "
 	"in the\n"
 	"next hours if only time passes. Touches nothing; a daemon may run beside it.\n"
 	"\n"
-	"  -c, --config FILE  the policy (default " COMMAND_DEFAULT_POLICY ")\n"
-	"      --at TIME      as if it were then: 2026-11-24T18:00:00Z, \"2026-11-24 18:00\" "
-	"(here), "
-	"@SECONDS,\n"
-	"                     +6h\n"
+	"      --at TIME      as if it were then: \"2026-11-23 17:20\" (local), RFC 3339, \"+2h\"\n"
 	"      --hours N      how far to look ahead, 1 to 720 (default 24)\n"
 	"      --sizes        ask for the sizes of the bodies even if no rule does\n"
-	"      --json         for programs: one JSON object, with every hour\n"
+	"      --json         one JSON object, with every hour\n"
+	"  -c, --config FILE  the policy (default " COMMAND_DEFAULT_POLICY ")\n"
 	"  -h, --help         this text\n"
 	"\n"
 	"Exit code 0: done; 1: some messages cannot be read, and the plan says why.\n";
@@ -502,12 +499,6 @@ static int run(struct plan *plan)
 	return code;
 }
 
-static int wrong(const char *what, const char *value)
-{
-	fprintf(stderr, "qfwatch plan: %s \"%s\"\n%s", what, value, usage);
-	return EXIT_USAGE;
-}
-
 int cmd_plan(int argc, char **argv)
 {
 	enum { JSON = 256, AT, HOURS, SIZES };
@@ -534,14 +525,14 @@ int cmd_plan(int argc, char **argv)
 			break;
 		case AT:
 			if (moment_parse(optarg, now, &plan.now) < 0)
-				return wrong("--at: this is no time:", optarg);
+				return command_misused("plan", "--at: this is no time:", optarg);
 			break;
 		case HOURS:
 			errno = 0;
 			plan.hours = (unsigned)strtoul(optarg, &end, 10);
 			if (errno || *end || plan.hours < 1 || plan.hours > FORECAST_MAX_HOURS ||
 			    *optarg == '-')
-				return wrong("--hours: 1 to 720, not", optarg);
+				return command_misused("plan", "--hours: 1 to 720, not", optarg);
 			break;
 		case SIZES:
 			plan.sizes = true;
@@ -550,10 +541,9 @@ int cmd_plan(int argc, char **argv)
 			fputs(usage, stdout);
 			return EXIT_DONE;
 		default:
-			fputs(usage, stderr);
-			return EXIT_USAGE;
+			return command_misused("plan", NULL, NULL);
 		}
 	if (optind < argc)
-		return wrong("unexpected argument", argv[optind]);
+		return command_misused("plan", "unexpected argument", argv[optind]);
 	return run(&plan);
 }

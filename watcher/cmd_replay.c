@@ -17,21 +17,22 @@
 #include "qfwatch/units.h"
 
 static const char usage[] =
-	"usage: qfwatch replay [-c FILE] [--json] EVENTS...\n"
+	"usage: qfwatch replay [-c FILE] [--json] EVENT-FILE...\n"
 	"\n"
 	"Reads recorded events (JSON Lines, the oldest file first; \"-\": standard input) and "
 	"tells "
 	"what the\n"
 	"policy would have done with these messages, beside what was done.\n"
 	"\n"
+	"      --json         one JSON object, with every hour\n"
 	"  -c, --config FILE  the policy to try (default " COMMAND_DEFAULT_POLICY ")\n"
-	"      --json         for programs: one JSON object, with every hour\n"
 	"  -h, --help         this text\n"
 	"\n"
 	"Record with \"events\": {\"include\": [\"message-tracked\", \"message-attempted\"]} in "
 	"the policy in\n"
-	"force: without them little can be told. Exit code 0: done; 1: there is not one event to "
-	"replay.\n";
+	"force: without them little can be told.\n"
+	"\n"
+	"Exit code 0: done; 1: there is not one event to replay.\n";
 
 /* A line of ours has at most EVENTS_LINE_MAX bytes; what a log pipeline adds fits, too. */
 #define LINE_ROOM (64 * 1024)
@@ -458,15 +459,10 @@ int cmd_replay(int argc, char **argv)
 			fputs(usage, stdout);
 			return EXIT_DONE;
 		default:
-			fputs(usage, stderr);
-			return EXIT_USAGE;
+			return command_misused("replay", NULL, NULL);
 		}
-	if (optind == argc) {
-		fprintf(stderr,
-			"qfwatch replay: which events? Name their files, or - for standard "
-			"input\n%s",
-			usage);
-		return EXIT_USAGE;
-	}
+	if (optind == argc)
+		return command_misused(
+			"replay", "which events? Name their files, or - for standard input", NULL);
 	return run(path, json, argc - optind, argv + optind);
 }

@@ -11,14 +11,17 @@ static const char usage[] =
 	"\n"
 	"Watches the tiers of the policy and acts on its rules, until SIGTERM or SIGINT.\n"
 	"\n"
+	"      --once         one pass over the spool, then exit\n"
+	"      --dry-run      decide and report, touch nothing; may run beside the daemon\n"
 	"  -c, --config FILE  the policy (default " COMMAND_DEFAULT_POLICY ")\n"
-	"      --once         one pass over the spool, then exit: 0 all done, 1 something is left\n"
-	"      --dry-run      decide and report, touch nothing\n"
 	"  -h, --help         this text\n"
 	"\n"
-	"SIGHUP reads the policy again and reopens event files; SIGUSR1 writes a status line to "
-	"stderr.\n"
-	"Saving the policy file has the same effect as SIGHUP.\n";
+	"SIGHUP reads the policy again, as saving it does, and reopens event files; SIGUSR1 writes "
+	"a\n"
+	"status line to stderr.\n"
+	"Exit code 0: stopped, or all done; 1: with --once, something is left, and the events say "
+	"what;\n"
+	"2: the policy is wrong; 3: the system refuses, and why.\n";
 
 int cmd_run(int argc, char **argv)
 {
@@ -46,12 +49,9 @@ int cmd_run(int argc, char **argv)
 			fputs(usage, stdout);
 			return EXIT_DONE;
 		default:
-			fputs(usage, stderr);
-			return EXIT_USAGE;
+			return command_misused("run", NULL, NULL);
 		}
-	if (optind < argc) {
-		fprintf(stderr, "qfwatch run: unexpected argument \"%s\"\n%s", argv[optind], usage);
-		return EXIT_USAGE;
-	}
+	if (optind < argc)
+		return command_misused("run", "unexpected argument", argv[optind]);
 	return loop_run(&loop);
 }

@@ -352,7 +352,7 @@ int cmd_shape(int argc, char **argv)
 		fputs(usage, stdout);
 		code = EXIT_DONE;
 	} else if (r == 0 && optind < argc) {
-		query_complain("shape", "unexpected argument", argv[optind]);
+		command_misused("shape", "unexpected argument", argv[optind]);
 	} else if (r == 0) {
 		code = run(&table);
 	}

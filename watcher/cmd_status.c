@@ -313,12 +313,9 @@ int cmd_status(int argc, char **argv)
 			fputs(usage, stdout);
 			return EXIT_DONE;
 		default:
-			fputs(usage, stderr);
-			return EXIT_USAGE;
+			return command_misused("status", NULL, NULL);
 		}
-	if (optind < argc) {
-		query_complain("status", "unexpected argument", argv[optind]);
-		return EXIT_USAGE;
-	}
+	if (optind < argc)
+		return command_misused("status", "unexpected argument", argv[optind]);
 	return run(path, json);
 }

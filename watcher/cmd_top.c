@@ -434,11 +434,10 @@ static int read_options(struct viewer *viewer, int argc, char **argv)
 			fputs(usage, stdout);
 			return -1;
 		default:
-			fputs(usage, stderr);
-			return EXIT_USAGE;
+			return command_misused("top", NULL, NULL);
 		}
 	if (optind < argc)
-		return wrong("unexpected argument", argv[optind]);
+		return command_misused("top", "unexpected argument", argv[optind]);
 	if (number && !viewer->batch)
 		return wrong("--number", "is for --batch");
 	return EXIT_DONE;

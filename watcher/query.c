@@ -67,7 +67,7 @@ void query_wrong_option(const struct query *query, char *const *argv, const stru
 {
 	const char *word = argv[optind - 1], *own[32];
 	struct filter_error error;
-	char name[64];
+	char name[64], reason[96];
 	size_t n = 0;
 
 	if (strncmp(word, "--", 2) != 0) {
@@ -88,7 +88,8 @@ void query_wrong_option(const struct query *query, char *const *argv, const stru
 	}
 	own[n] = NULL;
 	filter_unknown_key(name, own, &error);
-	query_complain(query->command, error.reason, error.remedy);
+	snprintf(reason, sizeof reason, "unknown option \"--%s\"", name);
+	query_complain(query->command, reason, error.remedy);
 }
 
 /* ---- filters ---- */

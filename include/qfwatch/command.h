@@ -1,4 +1,5 @@
-/* command.h - what the subcommands share: exit codes, the policy's place, usage errors. */
+/* command.h - the subcommands, and what they share: exit codes, the policy's place, usage errors.
+ */
 #ifndef QFWATCH_COMMAND_H
 #define QFWATCH_COMMAND_H
 
@@ -18,6 +19,11 @@ struct command {
 	const char *summary; /* one line for the list of commands */
 	int (*run)(int argc, char **argv);
 };
+
+/* Tells that `command` was called in a wrong way: why, unless `reason` is NULL (getopt_long has
+ * said so), with `what` in quotes unless that is NULL; and how to learn more. Returns EXIT_USAGE.
+ */
+int command_misused(const char *command, const char *reason, const char *what);
 
 int cmd_run(int argc, char **argv);
 int cmd_check(int argc, char **argv);

@@ -151,7 +151,7 @@ wrong "an unknown tier" '--tier: the policy has no tier "QEUE": did you mean "QU
 wrong "a lone age" '--age: older or younger than "1h": say ">1h" or "<1h"' --age 1h
 wrong "a wrong number" '--attempts: wrong value "many": expected a number, as in 3, >=3, <10 or 3..9' --attempts many
 wrong "a wrong expression" '--status: wrong regular expression "(": missing closing parenthesis at character 1' --status '('
-wrong "an unknown option" 'unknown key "domian": did you mean "domain"?' --domian x
+wrong "an unknown option" 'unknown option "--domian": did you mean "domain"?' --domian x
 wrong "an unknown state" '--state: unknown state "bussy": did you mean "busy"?' --state bussy
 list --state busy
 is "states without a daemon: exit code 3" $? 3
