@@ -2,6 +2,9 @@
  *
  * A label's `recipients` is the number of a name; or, of LABELS_OTHER alone, of none, and of
  * several, LIST and the place of a list. 0: not known.
+ *
+ * Lists are sorted, and kept once like names: there are far fewer different ones than messages. A
+ * list has one use of each of its names, however many messages have the list.
  */
 #include "qfwatch/labels.h"
 
@@ -25,6 +28,8 @@ struct label {
 };
 
 struct list {
+	uint32_t hash, next; /* in its bucket: 1 + place; 0: none */
+	uint32_t uses;
 	uint32_t count;
 	uint32_t numbers[];
 };
@@ -43,6 +48,8 @@ struct labels {
 	uint32_t n_lists, room_lists;
 	uint32_t *free_lists; /* places in `lists` */
 	uint32_t n_free_lists;
+	uint32_t *list_buckets; /* 1 + place */
+	uint32_t n_list_buckets;
 	size_t listed; /* numbers in all of them */
 };
 
@@ -56,6 +63,8 @@ struct labels *labels_new(void)
 	labels->n_names = 1;
 	labels->n_buckets = 256;
 	labels->buckets = xcalloc(labels->n_buckets, sizeof *labels->buckets);
+	labels->n_list_buckets = 64;
+	labels->list_buckets = xcalloc(labels->n_list_buckets, sizeof *labels->list_buckets);
 	return labels;
 }
 
@@ -72,6 +81,7 @@ void labels_free(struct labels *labels)
 	free(labels->of);
 	free(labels->lists);
 	free(labels->free_lists);
+	free(labels->list_buckets);
 	free(labels);
 }
 
@@ -180,34 +190,101 @@ static void give_up(struct labels *labels, uint32_t number)
 
 /* ---- lists ---- */
 
-static uint32_t new_list(struct labels *labels, const uint32_t *numbers, uint32_t count)
+static uint32_t *bucket_of(const struct labels *labels, uint32_t hash)
 {
-	struct list *list = xcalloc(1, sizeof *list + count * sizeof *numbers);
-	uint32_t place;
-
-	list->count = count;
-	memcpy(list->numbers, numbers, count * sizeof *numbers);
-	labels->listed += count;
-	if (labels->n_free_lists) {
-		place = labels->free_lists[--labels->n_free_lists];
-	} else {
-		if (labels->n_lists == labels->room_lists) {
-			labels->room_lists = labels->room_lists ? labels->room_lists * 2 : 64;
-			labels->lists = xreallocarray(labels->lists, labels->room_lists,
-						      sizeof *labels->lists);
-			labels->free_lists = xreallocarray(labels->free_lists, labels->room_lists,
-							   sizeof *labels->free_lists);
-		}
-		place = labels->n_lists++;
-	}
-	labels->lists[place] = list;
-	return place;
+	return &labels->list_buckets[hash & (labels->n_list_buckets - 1)];
 }
 
-static void drop_list(struct labels *labels, uint32_t place)
+static void put_into_bucket(struct labels *labels, uint32_t place)
+{
+	uint32_t *bucket = bucket_of(labels, labels->lists[place]->hash);
+
+	labels->lists[place]->next = *bucket;
+	*bucket = place + 1;
+}
+
+static void more_list_buckets(struct labels *labels)
+{
+	free(labels->list_buckets);
+	labels->n_list_buckets *= 4;
+	labels->list_buckets = xcalloc(labels->n_list_buckets, sizeof *labels->list_buckets);
+	for (uint32_t place = 0; place < labels->n_lists; place++)
+		if (labels->lists[place])
+			put_into_bucket(labels, place);
+}
+
+static uint32_t new_place(struct labels *labels)
+{
+	if (labels->n_free_lists)
+		return labels->free_lists[--labels->n_free_lists];
+	if (labels->n_lists == labels->room_lists) {
+		labels->room_lists = labels->room_lists ? labels->room_lists * 2 : 64;
+		labels->lists =
+			xreallocarray(labels->lists, labels->room_lists, sizeof *labels->lists);
+		labels->free_lists = xreallocarray(labels->free_lists, labels->room_lists,
+						   sizeof *labels->free_lists);
+	}
+	return labels->n_lists++;
+}
+
+static void sort(uint32_t *numbers, uint32_t count)
+{
+	for (uint32_t i = 1; i < count; i++) {
+		uint32_t number = numbers[i], at = i;
+
+		for (; at > 0 && numbers[at - 1] > number; at--)
+			numbers[at] = numbers[at - 1];
+		numbers[at] = number;
+	}
+}
+
+/* The place of a list, which has one use more then, and takes over the caller's uses of its names.
+ * Returns false, and takes over nothing, when there are too many lists. */
+static bool use_list(struct labels *labels, uint32_t *numbers, uint32_t count, uint32_t *ret)
+{
+	struct policy_slice bytes = {(const char *)numbers, count * sizeof *numbers};
+	struct list *list;
+	uint32_t hash, at;
+
+	sort(numbers, count);
+	hash = hash_of(bytes);
+	for (at = *bucket_of(labels, hash); at; at = list->next) {
+		list = labels->lists[at - 1];
+		if (list->hash != hash || list->count != count ||
+		    memcmp(list->numbers, numbers, bytes.length) != 0)
+			continue;
+		list->uses++;
+		while (count)
+			give_up(labels, numbers[--count]);
+		*ret = at - 1;
+		return true;
+	}
+	if (labels->listed + count > LABELS_LISTED)
+		return false;
+	if (labels->n_lists > 2 * labels->n_list_buckets)
+		more_list_buckets(labels);
+	list = xcalloc(1, sizeof *list + bytes.length);
+	list->hash = hash;
+	list->uses = 1;
+	list->count = count;
+	memcpy(list->numbers, numbers, bytes.length);
+	labels->listed += count;
+	*ret = new_place(labels);
+	labels->lists[*ret] = list;
+	put_into_bucket(labels, *ret);
+	return true;
+}
+
+static void give_up_list(struct labels *labels, uint32_t place)
 {
 	struct list *list = labels->lists[place];
+	uint32_t *at;
 
+	if (--list->uses)
+		return;
+	for (at = bucket_of(labels, list->hash); *at != place + 1;)
+		at = &labels->lists[*at - 1]->next;
+	*at = list->next;
 	for (uint32_t i = 0; i < list->count; i++)
 		give_up(labels, list->numbers[i]);
 	labels->listed -= list->count;
@@ -242,7 +319,7 @@ void labels_clear(struct labels *labels, msgref ref)
 	if (label->sender != LABELS_NONE)
 		give_up(labels, label->sender);
 	if (label->recipients & IS_LIST)
-		drop_list(labels, label->recipients & ~IS_LIST);
+		give_up_list(labels, label->recipients & ~IS_LIST);
 	else
 		give_up(labels, label->recipients);
 	*label = (struct label){0};
@@ -268,14 +345,18 @@ static bool add(struct labels *labels, uint32_t *numbers, uint32_t *count, struc
 
 void labels_set(struct labels *labels, msgref ref, const struct policy_text *text)
 {
-	uint32_t numbers[LABELS_MANY], count = 0;
+	uint32_t numbers[LABELS_MANY], count = 0, place = 0;
 	struct label new = {.sender = LABELS_NONE};
 	bool fits = true;
 
 	make_room(labels, ref);
 	for (size_t i = 0; i < text->n_recipients && fits; i++)
 		fits = add(labels, numbers, &count, text->domains[i]);
-	if (count > 1 && labels->listed + count > LABELS_LISTED)
+	if (fits && count == 1 && numbers[0] != LABELS_OTHER)
+		new.recipients = numbers[0];
+	else if (fits && use_list(labels, numbers, count, &place))
+		new.recipients = IS_LIST | place;
+	else
 		fits = false;
 	if (fits && text->has_sender)
 		new.sender = use(labels, text->sender_domain);
@@ -286,9 +367,6 @@ void labels_set(struct labels *labels, msgref ref, const struct policy_text *tex
 			give_up(labels, numbers[--count]);
 		return;
 	}
-	new.recipients = count == 1 && numbers[0] != LABELS_OTHER
-				 ? numbers[0]
-				 : IS_LIST | new_list(labels, numbers, count);
 	labels->of[ref] = new;
 }
 
@@ -338,5 +416,6 @@ size_t labels_memory(const struct labels *labels)
 	       labels->n_buckets * sizeof *labels->buckets + labels->text_bytes +
 	       labels->n_of * sizeof *labels->of +
 	       labels->room_lists * (sizeof *labels->lists + sizeof *labels->free_lists) +
+	       labels->n_list_buckets * sizeof *labels->list_buckets +
 	       labels->n_lists * sizeof(struct list) + labels->listed * sizeof(uint32_t);
 }

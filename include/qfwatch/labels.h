@@ -2,10 +2,10 @@
  * domains, how old" and "only example.net" can be answered for a million messages without opening a
  * file.
  *
- * Eight bytes a message, by its number in the table; messages with several recipient domains a
- * little more. All is bounded: LABELS_NAMES names at a time (what comes after them is LABELS_OTHER
- * until others go), LABELS_MANY domains a message, LABELS_LISTED numbers in all lists. A name goes
- * when its last message does.
+ * Eight bytes a message, by its number in the table; each set of several recipient domains is kept
+ * once. All is bounded: LABELS_NAMES names at a time (what comes after them is LABELS_OTHER until
+ * others go), LABELS_MANY domains a message, LABELS_LISTED numbers in all sets. A name goes when
+ * its last message does.
  */
 #ifndef QFWATCH_LABELS_H
 #define QFWATCH_LABELS_H
@@ -41,8 +41,8 @@ void labels_clear(struct labels *labels, msgref ref);
 
 bool labels_are_known(const struct labels *labels, msgref ref);
 
-/* The numbers of its recipients' domains; how many. Good until the next change. 0 for one that is
- * not known. */
+/* The numbers of its recipients' domains, in no order of the message's; how many. Good until the
+ * next change. 0 for one that is not known. */
 size_t labels_recipients(const struct labels *labels, msgref ref, const uint32_t **ret);
 
 /* That of its sender's domain, or LABELS_NONE. */

@@ -38,6 +38,15 @@ static bool is_named(const struct labels *labels, uint32_t number, const char *n
 	return found.length == strlen(name) && memcmp(found.bytes, name, found.length) == 0;
 }
 
+static bool is_among(const struct labels *labels, const uint32_t *numbers, size_t count,
+		     const char *name)
+{
+	for (size_t i = 0; i < count; i++)
+		if (is_named(labels, numbers[i], name))
+			return true;
+	return false;
+}
+
 static void tells_what_is_set(void **state)
 {
 	struct labels *labels = labels_new();
@@ -122,8 +131,8 @@ static void is_bounded(void **state)
 	/* One name too many. */
 	set(labels, 1, "more.example", (const char *const[]){"n1.example", "x.example", NULL});
 	assert_int_equal(labels_recipients(labels, 1, &numbers), 2);
-	assert_true(is_named(labels, numbers[0], "n1.example"));
-	assert_int_equal(numbers[1], LABELS_OTHER);
+	assert_int_equal(numbers[0], LABELS_OTHER);
+	assert_true(is_named(labels, numbers[1], "n1.example"));
 	assert_int_equal(labels_sender(labels, 1), LABELS_OTHER);
 	set(labels, 2, NULL, (const char *const[]){"y.example", NULL});
 	assert_int_equal(labels_recipients(labels, 2, &numbers), 1);
@@ -150,6 +159,68 @@ static void is_bounded(void **state)
 	assert_false(labels_are_known(labels, 5));
 	for (int i = 0; i < LABELS_MANY; i++)
 		free((char *)list[i]);
+	labels_free(labels);
+}
+
+/* The same domains cost the same whoever has them, in whatever order; and go with the last. */
+static void sets_are_kept_once(void **state)
+{
+	enum { MESSAGES = 3000 };
+	struct labels *labels = labels_new();
+	const uint32_t *one, *other;
+	size_t memory;
+
+	(void)state;
+	set(labels, MESSAGES, "s.example", (const char *const[]){"s.example", NULL});
+	set(labels, 1, "s.example", (const char *const[]){"a.example", "b.example", NULL});
+	memory = labels_memory(labels);
+	for (msgref ref = 2; ref < MESSAGES; ref++)
+		set(labels, ref, "s.example",
+		    ref % 2 ? (const char *const[]){"b.example", "a.example", NULL}
+			    : (const char *const[]){"a.example", "b.example", "a.example", NULL});
+	assert_true(labels_memory(labels) == memory);
+	assert_int_equal(labels_recipients(labels, 1, &one), 2);
+	assert_int_equal(labels_recipients(labels, 2, &other), 2);
+	assert_ptr_equal(one, other);
+	for (msgref ref = 1; ref < MESSAGES - 1; ref++)
+		labels_clear(labels, ref);
+	assert_int_equal(labels_recipients(labels, MESSAGES - 1, &one), 2);
+	assert_true(is_among(labels, one, 2, "a.example"));
+	assert_true(is_among(labels, one, 2, "b.example"));
+	labels_clear(labels, MESSAGES - 1);
+	/* Its names are gone, and their numbers are another's. */
+	set(labels, 1, NULL, (const char *const[]){"c.example", "d.example", NULL});
+	assert_int_equal(labels_numbers(labels), 4);
+	labels_free(labels);
+}
+
+/* Many different sets: each is found again. */
+static void many_sets(void **state)
+{
+	enum { DOMAINS = 10, SETS = 1 << DOMAINS };
+	struct labels *labels = labels_new();
+	char names[DOMAINS][32];
+	size_t memory = 0;
+
+	(void)state;
+	for (int i = 0; i < DOMAINS; i++)
+		snprintf(names[i], sizeof names[i], "d%d.example", i);
+	for (msgref ref = 0; ref < 3 * SETS; ref++) {
+		const char *list[DOMAINS + 1] = {NULL};
+		const uint32_t *numbers;
+		size_t count = 0;
+
+		for (int i = 0; i < DOMAINS; i++)
+			if (ref >> i & 1)
+				list[count++] = names[i];
+		set(labels, ref, NULL, list);
+		assert_int_equal(labels_recipients(labels, ref, &numbers), count);
+		for (size_t i = 0; i < count; i++)
+			assert_true(is_among(labels, numbers, count, list[i]));
+		if (ref == SETS)
+			memory = labels_memory(labels);
+	}
+	assert_true(labels_memory(labels) == memory);
 	labels_free(labels);
 }
 
@@ -197,7 +268,7 @@ static void random_changes(void **state)
 		assert_int_equal(labels_are_known(labels, (msgref)m), have[m][0] != -2);
 		for (size_t i = 0; i < found; i++) {
 			snprintf(names[0], sizeof names[0], "d%d.example", have[m][i]);
-			assert_true(is_named(labels, numbers[i], names[0]));
+			assert_true(is_among(labels, numbers, found, names[0]));
 		}
 		if (have[m][0] == -2)
 			continue;
@@ -215,10 +286,9 @@ static void random_changes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(tells_what_is_set),
-		cmocka_unit_test(names_are_kept_once_and_go),
-		cmocka_unit_test(is_bounded),
-		cmocka_unit_test(random_changes),
+		cmocka_unit_test(tells_what_is_set), cmocka_unit_test(names_are_kept_once_and_go),
+		cmocka_unit_test(is_bounded),	     cmocka_unit_test(sets_are_kept_once),
+		cmocka_unit_test(many_sets),	     cmocka_unit_test(random_changes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
