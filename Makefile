@@ -174,17 +174,19 @@ format: ## the C files in the project's layout
 
 # ---- installing -----------------------------------------------------------------------------------------------
 
+# Examples and descriptions: share/qfwatch/ has them by the same names.
+SHARED := policy/policy-1.schema.json contrib/events-1.schema.json contrib/openapi-1.json $(wildcard contrib/grafana/*) \
+	$(filter-out %.test.yml,$(wildcard contrib/prometheus/*)) $(wildcard contrib/pipelines/*)
+
 install: all ## into DESTDIR/PREFIX, the example policy into SYSCONFDIR/qfwatch
 	install -D -m 0755 $(BUILD)/qfwatch $(DESTDIR)$(PREFIX)/sbin/qfwatch
 	install -D -m 0644 contrib/man/qfwatch.8 $(DESTDIR)$(PREFIX)/share/man/man8/qfwatch.8
 	install -D -m 0644 contrib/man/qfwatch-policy.5 $(DESTDIR)$(PREFIX)/share/man/man5/qfwatch-policy.5
 	install -D -m 0644 contrib/completions/qfwatch.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/qfwatch
 	install -D -m 0644 policy.json.example $(DESTDIR)$(SYSCONFDIR)/qfwatch/policy.json.example
-	install -D -m 0644 contrib/openapi-1.json $(DESTDIR)$(PREFIX)/share/qfwatch/openapi-1.json
-	install -D -m 0644 policy/policy-1.schema.json $(DESTDIR)$(PREFIX)/share/qfwatch/policy-1.schema.json
-	install -D -m 0644 contrib/prometheus/qfwatch.rules.yml $(DESTDIR)$(PREFIX)/share/qfwatch/prometheus/qfwatch.rules.yml
-	install -D -m 0644 contrib/prometheus/prometheus.yml $(DESTDIR)$(PREFIX)/share/qfwatch/prometheus/prometheus.yml
-	install -D -m 0644 contrib/grafana/dashboard.json $(DESTDIR)$(PREFIX)/share/qfwatch/grafana/dashboard.json
+	for file in $(SHARED); do \
+		install -D -m 0644 "$$file" "$(DESTDIR)$(PREFIX)/share/qfwatch/$${file#*/}" || exit; \
+	done
 	sed 's|@SBINDIR@|$(PREFIX)/sbin|' contrib/systemd/qfwatch.service.in >$(BUILD)/qfwatch.service
 	install -D -m 0644 $(BUILD)/qfwatch.service $(DESTDIR)$(PREFIX)/lib/systemd/system/qfwatch.service
 

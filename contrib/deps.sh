@@ -6,7 +6,7 @@ set -eu
 
 build="gcc make pkg-config libc6-dev libinotifytools0-dev libjansson-dev libpcre2-dev libmicrohttpd-dev libcurl4-gnutls-dev
 	libncurses-dev"
-tests="$build libcmocka-dev clang libclang-rt-dev valgrind strace tmux m4 procps perl-base apt jq curl openssl
+tests="$build libcmocka-dev clang libclang-rt-dev valgrind strace tmux m4 groff-base procps perl-base apt jq curl openssl
 	libdb5.3 libldap-2.5-0 liblockfile1 libnsl2 libsasl2-2 libssl3"
 # The page's browser. A nodejs that is not Debian's brings its own npm, and Debian's npm would not go with it.
 tests="$tests chromium fonts-dejavu-core"

@@ -2,11 +2,20 @@
 _qfwatch()
 {
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+	local commands='run check status top list shape explain events doctor move plan replay import-qctrl'
+	local filters='--tier --domain --sender --recipient --attempts --age --status --state --limit --spool'
+	local policy='-c --config -h --help' words=
 	COMPREPLY=()
 	case $previous in
-	-c | --config)
+	-c | --config | --sendmail-cf | --root | --proc | --home)
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		return
+		;;
+	-u | --user)
+		if [ "${COMP_WORDS[1]}" = doctor ]; then
+			mapfile -t COMPREPLY < <(compgen -u -- "$current")
+			return
+		fi
 		;;
 	--by)
 		mapfile -t COMPREPLY < <(compgen -W 'recipient sender' -- "$current")
@@ -18,24 +27,26 @@ _qfwatch()
 		;;
 	esac
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W 'run check status top list shape explain plan replay move events doctor import-qctrl --help --version' -- "$current")
+		mapfile -t COMPREPLY < <(compgen -W "$commands help --help --version" -- "$current")
 		return
 	fi
 	case ${COMP_WORDS[1]} in
-	run) mapfile -t COMPREPLY < <(compgen -W '-c --config --once --dry-run -h --help' -- "$current") ;;
-	move) mapfile -t COMPREPLY < <(compgen -W '-c --config -t --to -h --help' -- "$current") ;;
-	check) mapfile -t COMPREPLY < <(compgen -W '-c --config --sendmail-cf --json -h --help' -- "$current") ;;
-	status) mapfile -t COMPREPLY < <(compgen -W '-c --config --json -h --help' -- "$current") ;;
-	top) mapfile -t COMPREPLY < <(compgen -W '-c --config -d --delay -b --batch -n --number --json -h --help' -- "$current") ;;
-	list) mapfile -t COMPREPLY < <(compgen -W '-c --config --tier --domain --sender --recipient --attempts --age --status --state --limit --json --spool -h --help' -- "$current") ;;
-	shape) mapfile -t COMPREPLY < <(compgen -W '-c --config --by --each --tier --domain --sender --recipient --attempts --age --status --state --limit --json --spool -h --help' -- "$current") ;;
-	explain) mapfile -t COMPREPLY < <(compgen -W '-c --config --at --tier --json -h --help' -- "$current") ;;
-	plan) mapfile -t COMPREPLY < <(compgen -W '-c --config --at --hours --sizes --json -h --help' -- "$current") ;;
-	replay) mapfile -t COMPREPLY < <(compgen -W '-c --config --json -h --help' -f -- "$current") ;;
-	events) mapfile -t COMPREPLY < <(compgen -W '-c --config --since --until --action --id --rule --tier --follow --json --utc -h --help' \
-		-f -- "$current") ;;
-	doctor) mapfile -t COMPREPLY < <(compgen -W '-c --config -u --user --sendmail-cf --root --proc --list --json -h --help' -- "$current") ;;
-	import-qctrl) mapfile -t COMPREPLY < <(compgen -W '--home --set -h --help' -- "$current") ;;
+	run) words="--once --dry-run $policy" ;;
+	check) words="--sendmail-cf --json $policy" ;;
+	status) words="--json $policy" ;;
+	top) words="-d --delay -b --batch -n --number --json $policy" ;;
+	list) words="$filters --json $policy" ;;
+	shape) words="--by --each $filters --json $policy" ;;
+	explain) words="--at --tier --json $policy" ;;
+	events) words="-s --since -u --until -a --action -i --id -r --rule -t --tier -f --follow --json --utc $policy" ;;
+	doctor) words="-u --user --sendmail-cf --root --proc --list --json $policy" ;;
+	move) words="-t --to $policy" ;;
+	plan) words="--at --hours --sizes --json $policy" ;;
+	replay) words="--json $policy" ;;
+	import-qctrl) words='--home --set -h --help' ;;
+	help) words=$commands ;;
 	esac
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
 }
-complete -F _qfwatch qfwatch
+# Where nothing fits, a file may be meant.
+complete -o default -F _qfwatch qfwatch
