@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# check-deps.sh - holds the order of the modules: a file includes only headers of its own layer or below; and the calls
-# that can do harm stand only in the files that are made for them.
+# check-deps.sh - holds the order of the modules: a file includes only headers of its own layer or below; the calls that can
+# do harm stand only in the files that are made for them; and INTERNALS.md tells of every file.
 set -u
 cd "$(dirname "$0")/.." || exit 3
 bad=0
@@ -97,6 +97,25 @@ only '\bcurl_|curl/' libcurl watcher/client.c
 only '\bMHD_(start|add|queue|create|suspend|resume|run|lookup|get)' 'the calls of libmicrohttpd' \
 	watcher/http.c watcher/http_request.c watcher/http_events.c
 only '\bpcre2_|pcre2\.h' PCRE2 policy/pattern.c
+
+# Every source file stands in a table of INTERNALS.md (a header with the file of its name), and every name there is a file.
+# shellcheck disable=SC2016
+tables=$(sed -n '/^## The files/,/^## States on disk/p' INTERNALS.md | grep '^|' | grep -oE '`[a-z0-9_*]+\.[ch]`' | tr -d '`' | sort -u)
+for file in policy/*.[ch] watcher/*.[ch]; do
+	name=$(basename "$file")
+	named=
+	for pattern in $tables; do
+		# shellcheck disable=SC2254
+		case $name in
+		$pattern | "${pattern%.c}.h") named=1 ;;
+		esac
+	done
+	[ -n "$named" ] || complain "$file stands in no table of INTERNALS.md: say there what it is"
+done
+for pattern in $tables; do
+	compgen -G "policy/$pattern" >/dev/null || compgen -G "watcher/$pattern" >/dev/null ||
+		complain "INTERNALS.md tells of $pattern, which is not there"
+done
 
 [ "$bad" -eq 0 ] && echo "check-deps: all modules keep to their layer"
 exit "$bad"
