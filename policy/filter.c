@@ -287,8 +287,11 @@ static int add_pattern(struct filter *filter, struct pattern_set **set, const ch
 		       const char *value, const char *text, bool regex, struct filter_error *error)
 {
 	char why[PATTERN_ERROR_TEXT] = "";
-	int r = *set ? 0 : pattern_set_new(&filter->pool, FILTER_VALUES, set);
+	bool first = !*set;
+	int r = first ? pattern_set_new(&filter->pool, FILTER_VALUES, set) : 0;
 
+	if (r == 0 && first)
+		pattern_set_budget(*set, FILTER_STEPS);
 	if (r == 0)
 		r = regex ? pattern_add_regex(*set, text, why, sizeof why)
 			  : pattern_add_glob(*set, text, why, sizeof why);

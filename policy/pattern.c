@@ -58,6 +58,7 @@ struct pattern_set {
 	uint32_t *others;
 	size_t n_others;
 	struct engine *engine; /* NULL: no regular expression yet */
+	size_t budget;	       /* steps of all together over one text; 0: PATTERN_STEPS each */
 };
 
 int pattern_set_new(struct pool *pool, size_t room, struct pattern_set **ret)
@@ -282,6 +283,7 @@ int pattern_add_regex(struct pattern_set *set, const char *regex, char *error, s
 	return 0;
 }
 
+/* engine->steps: how many it may take; what is left of them afterwards. */
 static enum pattern_verdict match_regex(const struct pattern *pattern, struct engine *engine,
 					const char *text, size_t length)
 {
@@ -291,7 +293,6 @@ static enum pattern_verdict match_regex(const struct pattern *pattern, struct en
 
 	if (!data)
 		return PATTERN_TOO_COSTLY;
-	engine->steps = PATTERN_STEPS;
 	engine->last = 0;
 	r = pcre2_match(pattern->regex, (PCRE2_SPTR)text, length, 0, 0, data, engine->match);
 	pcre2_match_data_free(data);
@@ -319,10 +320,14 @@ enum pattern_verdict pattern_match(const struct pattern_set *set, const char *te
 			which = number - 1;
 		}
 	}
+	if (set->engine)
+		set->engine->steps = set->budget;
 	for (size_t i = 0; verdict != PATTERN_YES && i < set->n_others; i++) {
 		const struct pattern *pattern = &set->patterns[set->others[i]];
 		enum pattern_verdict one;
 
+		if (pattern->regex && !set->budget)
+			set->engine->steps = PATTERN_STEPS;
 		if (pattern->regex)
 			one = match_regex(pattern, set->engine, text, length);
 		else
@@ -336,6 +341,11 @@ enum pattern_verdict pattern_match(const struct pattern_set *set, const char *te
 	if (ret_which && verdict != PATTERN_NO)
 		*ret_which = which;
 	return verdict;
+}
+
+void pattern_set_budget(struct pattern_set *set, size_t steps)
+{
+	set->budget = steps;
 }
 
 bool pattern_matches_all(const struct pattern_set *set)

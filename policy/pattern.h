@@ -46,11 +46,16 @@ int pattern_add_regex(struct pattern_set *set, const char *regex, char *error, s
 enum pattern_verdict {
 	PATTERN_NO,
 	PATTERN_YES,
-	/* None was seen to match, and a regular expression was given up: it passed PATTERN_STEPS or
+	/* None was seen to match, and a regular expression was given up: it passed its steps or
 	 * PATTERN_HEAP, called itself without end, or memory ran out. Whether it matches is not
 	 * known. */
 	PATTERN_TOO_COSTLY,
 };
+
+/* All regular expressions of the set together take at most so many steps over a text from now on,
+ * instead of PATTERN_STEPS each: for patterns of somebody who may ask, but must not hold up those
+ * who work. */
+void pattern_set_budget(struct pattern_set *set, size_t steps);
 
 /* Compares text[length] with the patterns: first with all literal globs, then with the others in
  * turn. ret_which may be NULL; it is set to the number of the pattern that matched, or of the first

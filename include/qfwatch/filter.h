@@ -30,6 +30,10 @@
 /* Values of one key. */
 #define FILTER_VALUES 32
 
+/* Steps (policy/pattern.h) that all regular expressions together may take over the status of one
+ * message: 1 to 3 ms, since the daemon answers between two moves. */
+#define FILTER_STEPS 50000
+
 /* What stands for an address without a domain. */
 #define FILTER_LOCAL "(local)"
 

@@ -484,6 +484,33 @@ static void costly_regexes_are_given_up(void **state)
 	}
 }
 
+/* 100 spaces that are not at the end take some 5,000 steps. */
+static void all_together_have_a_budget(void **state)
+{
+	struct pattern_set *set = new_set(3);
+	char text[102];
+
+	(void)state;
+	memset(text, ' ', 100);
+	strcpy(text + 100, "x");
+	add_regex(set, "\\s+$");
+	assert_int_equal(match(set, text), PATTERN_NO);
+	pattern_set_budget(set, 1000);
+	assert_int_equal(match(set, text), PATTERN_TOO_COSTLY);
+	pattern_set_budget(set, 8000);
+	assert_int_equal(match(set, text), PATTERN_NO);
+	/* Each alone would do. */
+	add_regex(set, "\\s+$");
+	assert_int_equal(match(set, text), PATTERN_TOO_COSTLY);
+	pattern_set_budget(set, 16000);
+	assert_int_equal(match(set, text), PATTERN_NO);
+	/* What is known is told, and the next text has all of it. */
+	pattern_set_budget(set, 1000);
+	add_glob(set, "*x");
+	assert_int_equal(match(set, text), PATTERN_YES);
+	assert_int_equal(match(set, "  y"), PATTERN_NO);
+}
+
 static void recursion_that_gets_nowhere_is_given_up(void **state)
 {
 	struct pattern_set *set = new_set(1);
@@ -636,6 +663,7 @@ int main(void)
 		cmocka_unit_test_teardown(regexes_take_any_bytes, empty_pool),
 		cmocka_unit_test_teardown(refuses_regexes, empty_pool),
 		cmocka_unit_test_teardown(costly_regexes_are_given_up, empty_pool),
+		cmocka_unit_test_teardown(all_together_have_a_budget, empty_pool),
 		cmocka_unit_test_teardown(recursion_that_gets_nowhere_is_given_up, empty_pool),
 		cmocka_unit_test_teardown(long_texts_are_compared, empty_pool),
 		cmocka_unit_test_teardown(an_empty_set_never_holds, empty_pool),
