@@ -1,14 +1,6 @@
 /* engine_message.c - one message: look at it, ask the policy, act.
  *
- * States (enum message_state) and what leads from one to another:
- *
- *   NEW      a name was seen               -> any other by the first look
- *   IDLE     nothing to do before deadline -> BUSY, FAILED, REFUSED when due and it does not work;
- * gone when it does WRITING  empty or incomplete           -> IDLE when complete; REFUSED when
- * nobody has held its lock for WRITING_WAIT BUSY     due, but locked               -> as IDLE, at
- * the next notification or retry FAILED   due, but an error             -> as IDLE, at the next
- * notification or retry REFUSED  not to be touched             -> as NEW, when it changes; retried
- * slowly where it may pass by itself
+ * INTERNALS.md, "States in memory", tells which state follows which.
  *
  * Every look reads the qf anew: what is in memory decides when to look, never what to do.
  */

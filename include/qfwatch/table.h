@@ -19,7 +19,7 @@ typedef uint32_t msgref;
 /* "qf" and the longest id make the longest file name (NAME_MAX). */
 #define TABLE_MAX_ID 253
 
-/* Where a message stands. engine.c documents which state follows which. */
+/* Where a message stands. INTERNALS.md, "States in memory", tells which state follows which. */
 enum message_state {
 	MESSAGE_NEW,	  /* its name was seen, its qf not yet read */
 	MESSAGE_IDLE,	  /* read; nothing to do before its deadline */
