@@ -403,3 +403,27 @@ char *policy_reason(const struct policy_rule *rule, const struct policy_message 
 	}
 	return buffer;
 }
+
+/* ---- actions ---- */
+
+const char *policy_action_word(enum policy_action action)
+{
+	switch (action) {
+	case POLICY_MOVE:
+		return "move";
+	case POLICY_DELETE:
+		return "delete";
+	case POLICY_BOUNCE:
+		return "bounce";
+	case POLICY_STAY:
+		break;
+	}
+	return "keep";
+}
+
+const char *policy_rule_word(const struct policy_rule *rule)
+{
+	if (!rule->decides)
+		return rule->program ? "run" : "notify";
+	return policy_action_word(rule->action);
+}

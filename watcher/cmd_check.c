@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "qfwatch/json_line.h"
+#include "qfwatch/json_text.h"
 #include "qfwatch/policy.h"
 #include "qfwatch/prove.h"
 #include "qfwatch/sendmail_cf.h"
@@ -123,18 +123,6 @@ static void prove(const struct policy *policy, const char *path, const char *fil
 
 /* ---- what is found ---- */
 
-/* Findings quote what the operator wrote: any bytes. */
-static void print_string(const char *text)
-{
-	size_t length = strlen(text);
-	struct json_line line = {.size = 6 * length + 2};
-
-	line.buffer = xcalloc(1, line.size);
-	json_line_string(&line, text, length, line.size);
-	fwrite(line.buffer, 1, line.length, stdout);
-	free(line.buffer);
-}
-
 static void print_finding(const struct problem *problem)
 {
 	static const char *const kinds[] = {
@@ -146,12 +134,12 @@ static void print_finding(const struct problem *problem)
 	printf("{\"kind\":\"%s\"", kinds[problem->kind]);
 	if (problem->pointer) {
 		fputs(",\"pointer\":", stdout);
-		print_string(problem->pointer);
+		json_text_print(problem->pointer, stdout);
 	}
 	if (problem->line)
 		printf(",\"line\":%zu,\"column\":%zu", problem->line, problem->column);
 	fputs(",\"text\":", stdout);
-	print_string(problem->text);
+	json_text_print(problem->text, stdout);
 	putchar('}');
 }
 
@@ -159,7 +147,7 @@ static void print_json(const char *path, const struct policy *policy,
 		       const struct problems *problems)
 {
 	fputs("{\"policy\":", stdout);
-	print_string(path);
+	json_text_print(path, stdout);
 	if (policy)
 		printf(",\"valid\":true,\"tiers\":%zu,\"rules\":%zu", policy->n_tiers,
 		       policy->n_rules);

@@ -266,12 +266,7 @@ static enum command_exit open_of_policy(struct reader *reader, const char *path)
 	bool any = false;
 
 	if (policy_load(path, &problems, &policy) < 0) {
-		for (size_t i = 0; i < problems.count; i++)
-			if (problems.list[i].kind != PROBLEM_NOTE)
-				fprintf(stderr, "%s\n", problems.list[i].text);
-		code = problems_exit_code(&problems)
-			       ? (enum command_exit)problems_exit_code(&problems)
-			       : EXIT_REFUSED;
+		code = (enum command_exit)command_report(&problems);
 		problems_free(&problems);
 		return code;
 	}

@@ -118,31 +118,11 @@ static void explain_word(struct explainer *explainer, const char *word)
 	complain(explainer, word, why);
 }
 
-static void print_problems(const struct problems *problems)
-{
-	for (size_t i = 0; i < problems->count; i++)
-		if (problems->list[i].kind != PROBLEM_NOTE)
-			fprintf(stderr, "%s\n", problems->list[i].text);
-}
-
-static int code_of(const struct problems *problems)
-{
-	int code = problems_exit_code(problems);
-
-	return code ? code : EXIT_REFUSED;
-}
-
 /* False: there is no such tier. */
 static bool choose_tier(struct explain_world *world, const char *name)
 {
-	world->tier = name ? policy_find_tier(world->policy, name) : -1;
-	if (!name || world->tier >= 0)
-		return true;
-	fprintf(stderr, "qfwatch explain: the policy has no tier \"%s\"; it has", name);
-	for (size_t i = 0; i < world->policy->n_tiers; i++)
-		fprintf(stderr, "%s \"%s\"", i ? "," : "", world->policy->tiers[i].name);
-	fputc('\n', stderr);
-	return false;
+	world->tier = name ? command_find_tier("explain", world->policy, name) : -1;
+	return !name || world->tier >= 0;
 }
 
 static int explain_all(struct explainer *explainer, struct policy *policy,
@@ -159,8 +139,10 @@ static int explain_all(struct explainer *explainer, struct policy *policy,
 		world->lost = UINT64_MAX;
 		for (int i = 0; i < count; i++)
 			if (!strchr(words[i], '/'))
-				return code_of(problems);
+				return command_report(problems);
 		problems_free(problems);
+	} else if (problems_any(problems)) {
+		command_report(problems);
 	}
 	explainer->inspect = inspect_new(&explainer->spool);
 	for (int i = 0; i < count; i++)
@@ -210,10 +192,9 @@ static int run(const struct options *options, int count, char **words)
 	explainer.world.now = now;
 	explainer.world.at = at;
 	if (policy_load(options->policy, &problems, &policy) < 0)
-		code = code_of(&problems);
+		code = command_report(&problems);
 	else
 		code = explain_all(&explainer, policy, &problems, count, words);
-	print_problems(&problems);
 	spool_free(&explainer.spool);
 	policy_free(policy);
 	problems_free(&problems);

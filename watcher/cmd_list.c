@@ -298,11 +298,7 @@ static int read_spool(struct printer *printer)
 	int code = EXIT_DONE;
 
 	if (census_open(&census, query->policy_path, query->n_pairs > 0, &problems) < 0) {
-		for (size_t i = 0; i < problems.count; i++)
-			if (problems.list[i].kind != PROBLEM_NOTE)
-				fprintf(stderr, "%s\n", problems.list[i].text);
-		code = problems_exit_code(&problems);
-		code = code ? code : EXIT_REFUSED;
+		code = command_report(&problems);
 	} else {
 		if (read_tiers(printer, &census))
 			query_complain(query->command, "--status costs too much on some messages",

@@ -207,13 +207,6 @@ static void move_listed(struct mover *mover, FILE *list)
 	free(line);
 }
 
-static void print_problems(const struct problems *problems)
-{
-	for (size_t i = 0; i < problems->count; i++)
-		if (problems->list[i].kind != PROBLEM_NOTE)
-			fprintf(stderr, "%s\n", problems->list[i].text);
-}
-
 static int run(const char *path, const char *tier, int argc, char **argv)
 {
 	struct mover *mover = calloc(1, sizeof *mover);
@@ -223,24 +216,18 @@ static int run(const char *path, const char *tier, int argc, char **argv)
 	int code = EXIT_DONE, target;
 
 	if (!mover || policy_load(path, &problems, &policy) < 0) {
-		print_problems(&problems);
-		code = problems_exit_code(&problems) ? problems_exit_code(&problems) : EXIT_REFUSED;
+		code = command_report(&problems);
 		goto out;
 	}
 	mover->policy = policy;
-	target = policy_find_tier(policy, tier);
+	target = command_find_tier("move", policy, tier);
 	if (target < 0) {
-		fprintf(stderr, "qfwatch move: the policy has no tier \"%s\"; it has", tier);
-		for (size_t i = 0; i < policy->n_tiers; i++)
-			fprintf(stderr, "%s \"%s\"", i ? "," : "", policy->tiers[i].name);
-		fputc('\n', stderr);
 		code = EXIT_USAGE;
 		goto out;
 	}
 	mover->target = (unsigned)target;
 	if (spool_plan(&mover->spool, policy, SPOOL_WRITE, &problems, &plan) < 0) {
-		print_problems(&problems);
-		code = problems_exit_code(&problems) ? problems_exit_code(&problems) : EXIT_REFUSED;
+		code = command_report(&problems);
 		goto out;
 	}
 	spool_commit(&mover->spool, plan);

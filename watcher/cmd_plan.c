@@ -101,24 +101,6 @@ static uint64_t gone_after(const struct forecast *forecast, unsigned hour)
 	return before - stand;
 }
 
-static const char *action_of(const struct policy *policy, const struct policy_rule *rule,
-			     char *buffer, size_t size)
-{
-	if (!rule->decides)
-		return rule->program ? "run" : "notify";
-	switch (rule->action) {
-	case POLICY_MOVE:
-		snprintf(buffer, size, "move %s", policy->tiers[rule->target].name);
-		return buffer;
-	case POLICY_DELETE:
-		return "delete";
-	case POLICY_BOUNCE:
-		return "bounce";
-	default:
-		return "keep";
-	}
-}
-
 static const struct {
 	const char *name;
 	enum policy_action action;
@@ -230,7 +212,8 @@ static void print_rules(const struct plan *plan, const unsigned *hours, size_t n
 		unsigned hour = 1;
 
 		columns_text(table, "%s", policy->rules[i].name);
-		columns_text(table, "%s", action_of(policy, &policy->rules[i], text, sizeof text));
+		columns_text(table, "%s",
+			     command_rule_action(policy, &policy->rules[i], text, sizeof text));
 		columns_number(table, rule->due[0]);
 		for (size_t k = 0; k < n; k++) {
 			uint64_t due = 0;
@@ -381,7 +364,7 @@ static json_t *json_rules(const struct plan *plan)
 		const struct forecast_rule *count = &plan->forecasts[0]->rules[i];
 		bool moves = rule->decides && rule->action == POLICY_MOVE;
 		char text[POLICY_TIER_NAME_MAX + 8];
-		const char *action = action_of(policy, rule, text, sizeof text);
+		const char *action = command_rule_action(policy, rule, text, sizeof text);
 		json_t *one = json_pack(
 			"{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "name", rule->name, "action",
 			moves ? "move" : action, "now", (json_int_t)count->due[0], "total",
@@ -460,21 +443,6 @@ static int print_json(const struct plan *plan)
 
 /* ---- */
 
-static void print_problems(const struct problems *problems)
-{
-	for (size_t i = 0; i < problems->count; i++)
-		if (problems->list[i].kind != PROBLEM_NOTE)
-			fprintf(stderr, "%s\n", problems->list[i].text);
-}
-
-static int refused(const struct problems *problems)
-{
-	int code = problems_exit_code(problems);
-
-	print_problems(problems);
-	return code ? code : EXIT_REFUSED;
-}
-
 static int run(struct plan *plan)
 {
 	struct problems problems = {0};
@@ -482,7 +450,7 @@ static int run(struct plan *plan)
 	int code = EXIT_DONE;
 
 	if (census_open(&plan->census, plan->path, false, &problems) < 0) {
-		code = refused(&problems);
+		code = command_report(&problems);
 	} else {
 		read_all(plan);
 		plan->took = clock_monotonic() - started;

@@ -112,24 +112,9 @@ static int read_file(struct input *input, const char *path)
 static const char *action_of(const struct policy *policy, const struct replay_rule *line,
 			     char *buffer, size_t size)
 {
-	const struct policy_rule *rule;
-
 	if (line->rule < 0)
 		return "(not in this policy)";
-	rule = &policy->rules[line->rule];
-	if (!rule->decides)
-		return rule->program ? "run" : "notify";
-	switch (rule->action) {
-	case POLICY_MOVE:
-		snprintf(buffer, size, "move %s", policy->tiers[rule->target].name);
-		return buffer;
-	case POLICY_DELETE:
-		return "delete";
-	case POLICY_BOUNCE:
-		return "bounce";
-	default:
-		return "keep";
-	}
+	return command_rule_action(policy, &policy->rules[line->rule], buffer, size);
 }
 
 static void print_rules(const struct policy *policy, const struct replay_result *result)
@@ -403,12 +388,9 @@ static int run(const char *path, bool json, int argc, char **argv)
 	int code = EXIT_DONE;
 
 	if (policy_load(path, &problems, &policy) < 0) {
-		for (size_t i = 0; i < problems.count; i++)
-			if (problems.list[i].kind != PROBLEM_NOTE)
-				fprintf(stderr, "%s\n", problems.list[i].text);
-		code = problems_exit_code(&problems);
+		code = command_report(&problems);
 		problems_free(&problems);
-		return code ? code : EXIT_REFUSED;
+		return code;
 	}
 	input.replay = replay_new(policy);
 	for (int i = 0; i < argc && code == EXIT_DONE; i++)

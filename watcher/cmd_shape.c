@@ -269,11 +269,7 @@ static int read_spool(struct table *table)
 
 	if (census_open(&census, table->query.policy_path, table->query.n_pairs > 0, &problems) <
 	    0) {
-		for (size_t i = 0; i < problems.count; i++)
-			if (problems.list[i].kind != PROBLEM_NOTE)
-				fprintf(stderr, "%s\n", problems.list[i].text);
-		code = problems_exit_code(&problems);
-		code = code ? code : EXIT_REFUSED;
+		code = command_report(&problems);
 	} else {
 		count_all(table, &census);
 		fflush(stdout);

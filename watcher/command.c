@@ -3,6 +3,9 @@
 
 #include <stdio.h>
 
+#include "qfwatch/policy.h"
+#include "qfwatch/problem.h"
+
 int command_misused(const char *command, const char *reason, const char *what)
 {
 	if (reason && what)
@@ -11,4 +14,36 @@ int command_misused(const char *command, const char *reason, const char *what)
 		fprintf(stderr, "qfwatch %s: %s\n", command, reason);
 	fprintf(stderr, "`qfwatch %s -h` tells how it is called.\n", command);
 	return EXIT_USAGE;
+}
+
+int command_report(const struct problems *problems)
+{
+	int code = problems_exit_code(problems);
+
+	for (size_t i = 0; i < problems->count; i++)
+		if (problems->list[i].kind != PROBLEM_NOTE)
+			fprintf(stderr, "%s\n", problems->list[i].text);
+	return code ? code : EXIT_REFUSED;
+}
+
+int command_find_tier(const char *command, const struct policy *policy, const char *name)
+{
+	int tier = policy_find_tier(policy, name);
+
+	if (tier >= 0)
+		return tier;
+	fprintf(stderr, "qfwatch %s: the policy has no tier \"%s\"; it has", command, name);
+	for (size_t i = 0; i < policy->n_tiers; i++)
+		fprintf(stderr, "%s \"%s\"", i ? "," : "", policy->tiers[i].name);
+	fputc('\n', stderr);
+	return -1;
+}
+
+const char *command_rule_action(const struct policy *policy, const struct policy_rule *rule,
+				char *buffer, size_t size)
+{
+	if (!rule->decides || rule->action != POLICY_MOVE)
+		return policy_rule_word(rule);
+	snprintf(buffer, size, "move %s", policy->tiers[rule->target].name);
+	return buffer;
 }

@@ -4,7 +4,7 @@
 
 #include "qfwatch/clock.h"
 #include "qfwatch/doctor.h"
-#include "qfwatch/json_line.h"
+#include "qfwatch/json_text.h"
 #include "qfwatch/moment.h"
 #include "qfwatch/plain.h"
 #include "qfwatch/xalloc.h"
@@ -20,25 +20,13 @@ static const char *const severities[] = {
 
 /* ---- JSON ---- */
 
-/* Names of files and titles of processes are any bytes. */
-static void print_string(const char *text, FILE *to)
-{
-	size_t length = strlen(text);
-	struct json_line line = {.size = 6 * length + 2};
-
-	line.buffer = xcalloc(1, line.size);
-	json_line_string(&line, text, length, line.size);
-	fwrite(line.buffer, 1, line.length, to);
-	free(line.buffer);
-}
-
 static void print_list(char *const *list, size_t count, FILE *to)
 {
 	fputc('[', to);
 	for (size_t i = 0; i < count; i++) {
 		if (i)
 			fputc(',', to);
-		print_string(list[i], to);
+		json_text_print(list[i], to);
 	}
 	fputc(']', to);
 }
@@ -48,15 +36,15 @@ static void print_finding(const struct doctor_finding *finding, FILE *to)
 	fprintf(to, "{\"id\":\"%s\",\"severity\":\"%s\",\"tier\":", doctor_name(finding->kind),
 		severities[doctor_severity(finding->kind)]);
 	if (finding->tier)
-		print_string(finding->tier, to);
+		json_text_print(finding->tier, to);
 	else
 		fputs("null", to);
 	fputs(",\"what\":", to);
-	print_string(finding->what, to);
+	json_text_print(finding->what, to);
 	fputs(",\"evidence\":", to);
 	print_list(finding->evidence, finding->n_evidence, to);
 	fputs(",\"remedy\":", to);
-	print_string(finding->remedy ? finding->remedy : "", to);
+	json_text_print(finding->remedy ? finding->remedy : "", to);
 	fputc('}', to);
 }
 

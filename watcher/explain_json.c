@@ -208,16 +208,7 @@ static const char *action_word(const struct policy_decision *decision)
 {
 	if (decision->unknown)
 		return "unknown";
-	switch (decision->action) {
-	case POLICY_MOVE:
-		return "move";
-	case POLICY_DELETE:
-		return "delete";
-	case POLICY_BOUNCE:
-		return "bounce";
-	default:
-		return decision->rule ? "keep" : "stay";
-	}
+	return decision->rule ? policy_action_word(decision->action) : "stay";
 }
 
 static void add_decision(struct json_line *line, const struct explanation *e)

@@ -122,16 +122,6 @@ static void put_flows(const struct tiers *tiers)
 	json_text_add(tiers->body, "]");
 }
 
-static const char *action_of(const struct policy_rule *rule)
-{
-	if (!rule->decides)
-		return rule->program ? "run" : "notify";
-	return rule->action == POLICY_MOVE     ? "move"
-	       : rule->action == POLICY_DELETE ? "delete"
-	       : rule->action == POLICY_BOUNCE ? "bounce"
-					       : "keep";
-}
-
 static void put_rule(const struct tiers *tiers, size_t index)
 {
 	static const char *const outcomes[] = {
@@ -153,7 +143,7 @@ static void put_rule(const struct tiers *tiers, size_t index)
 		json_text_string(tiers->body, tiers->policy->tiers[i].name);
 		any = true;
 	}
-	json_text_add(tiers->body, "],\"action\":\"%s\",\"target\":", action_of(rule));
+	json_text_add(tiers->body, "],\"action\":\"%s\",\"target\":", policy_rule_word(rule));
 	json_text_string(tiers->body, moves ? tiers->policy->tiers[rule->target].name : NULL);
 	for (unsigned i = 0; i < TALLY_OUTCOMES; i++)
 		json_text_add(tiers->body, ",\"%s\":%llu", outcomes[i],

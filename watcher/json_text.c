@@ -83,3 +83,12 @@ void json_text_time(struct json_text *text, int64_t time)
 		      utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
 		      (int)(time % CLOCK_SECOND / 1000));
 }
+
+void json_text_print(const char *string, FILE *to)
+{
+	struct json_text text = {0};
+
+	json_text_string(&text, string);
+	fwrite(text.bytes, 1, text.length, to);
+	json_text_free(&text);
+}

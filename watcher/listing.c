@@ -80,11 +80,6 @@ static void put_addresses(struct json_line *line, const struct policy_text *text
 	json_line_raw(line, "]");
 }
 
-static const char *action_name(enum policy_action action)
-{
-	return action == POLICY_MOVE ? "move" : action == POLICY_DELETE ? "delete" : "bounce";
-}
-
 static void put_next(struct json_line *line, const struct listing_move *next)
 {
 	if (!next->any) {
@@ -92,7 +87,7 @@ static void put_next(struct json_line *line, const struct listing_move *next)
 		return;
 	}
 	put_number(line, ",\"next_move\":{\"at\":", !next->due, next->at);
-	put_text(line, ",\"action\":", action_name(next->action));
+	put_text(line, ",\"action\":", policy_action_word(next->action));
 	put_text(line, ",\"to\":", next->to);
 	put_text(line, ",\"rule\":", next->rule);
 	json_line_raw(line, "}");

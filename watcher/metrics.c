@@ -273,23 +273,6 @@ static void put_flows(struct metrics *metrics)
 						   tier_name(metrics, to), 0);
 }
 
-static const char *action_of(const struct policy_rule *rule)
-{
-	if (!rule->decides)
-		return rule->program ? "run" : "notify";
-	switch (rule->action) {
-	case POLICY_MOVE:
-		return "move";
-	case POLICY_DELETE:
-		return "delete";
-	case POLICY_BOUNCE:
-		return "bounce";
-	case POLICY_STAY:
-		break;
-	}
-	return "keep";
-}
-
 static void put_rules(struct metrics *metrics)
 {
 	static const struct {
@@ -311,7 +294,7 @@ static void put_rules(struct metrics *metrics)
 		for (size_t rule = 0; rule < metrics->policy->n_rules; rule++)
 			put_labelled_twice(
 				metrics, "rule", metrics->policy->rules[rule].name, "action",
-				action_of(&metrics->policy->rules[rule]),
+				policy_rule_word(&metrics->policy->rules[rule]),
 				tally_of_rule(metrics->tally, rule, counters[i].outcome));
 	}
 }

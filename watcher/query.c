@@ -133,12 +133,9 @@ int query_load(struct query *query)
 	if (!query->policy_path)
 		query->policy_path = COMMAND_DEFAULT_POLICY;
 	if (policy_load(query->policy_path, &problems, &query->policy) < 0) {
-		for (size_t i = 0; i < problems.count; i++)
-			if (problems.list[i].kind != PROBLEM_NOTE)
-				fprintf(stderr, "%s\n", problems.list[i].text);
-		code = problems_exit_code(&problems);
+		code = command_report(&problems);
 		problems_free(&problems);
-		return code ? code : EXIT_REFUSED;
+		return code;
 	}
 	problems_free(&problems);
 	filter = filter_new();

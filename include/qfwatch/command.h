@@ -3,6 +3,12 @@
 #ifndef QFWATCH_COMMAND_H
 #define QFWATCH_COMMAND_H
 
+#include <stddef.h>
+
+struct policy;
+struct policy_rule;
+struct problems;
+
 #define COMMAND_DEFAULT_POLICY "/etc/qfwatch/policy.json"
 
 enum command_exit {
@@ -24,6 +30,17 @@ struct command {
  * said so), with `what` in quotes unless that is NULL; and how to learn more. Returns EXIT_USAGE.
  */
 int command_misused(const char *command, const char *reason, const char *what);
+
+/* Tells on stderr why a policy or a spool cannot be used: all but the notes. Returns the exit code:
+ * EXIT_USAGE or EXIT_REFUSED. */
+int command_report(const struct problems *problems);
+
+/* The index of the tier of that name; or -1, and tells which there are. */
+int command_find_tier(const char *command, const struct policy *policy, const char *name);
+
+/* "move TIER", made in `buffer`, or the policy's word for what else a rule does. */
+const char *command_rule_action(const struct policy *policy, const struct policy_rule *rule,
+				char *buffer, size_t size);
 
 int cmd_run(int argc, char **argv);
 int cmd_check(int argc, char **argv);

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* Zero-initialise; ends with json_text_free. */
 struct json_text {
@@ -22,6 +23,9 @@ void json_text_bytes(struct json_text *text, const char *bytes, size_t length);
 /* A quoted string. json_text_string takes NULL, which becomes null. */
 void json_text_string(struct json_text *text, const char *string);
 void json_text_slice(struct json_text *text, const char *bytes, size_t length);
+
+/* A quoted string, straight to a stream. NULL becomes null. */
+void json_text_print(const char *string, FILE *to);
 
 /* "2026-11-24T18:00:00.123Z"; null for 0. Microseconds since the epoch. */
 void json_text_time(struct json_text *text, int64_t time);

@@ -332,9 +332,9 @@ struct policy_decision {
 	uint64_t marks;	 /* rules that do not decide, but match, and have not told yet */
 	/* The first rule that was passed over because it is POLICY_COSTLY; NULL: none. */
 	const struct policy_rule *costly;
-	int64_t again;	 /* first second after `now` at which the answer differs by itself (or may,
-			    in a policy with more than POLICY_STEPS such times); POLICY_NEVER if it
-			    never does */
+	int64_t again; /* first second after `now` at which the answer differs by itself (or may,
+			  in a policy with more than POLICY_STEPS such times); POLICY_NEVER if it
+			  never does */
 };
 
 #define POLICY_STEPS 200
@@ -370,6 +370,11 @@ enum policy_show {
  * 6d2h >= 6d". Cut to size, always NUL-terminated; returns buffer. */
 char *policy_reason(const struct policy_rule *rule, const struct policy_message *message,
 		    int64_t now, enum policy_show show, char *buffer, size_t size);
+
+/* The policy's own word for an action ("keep" for POLICY_STAY), and for what a rule does: of one
+ * that does not decide it is "run" or "notify". */
+const char *policy_action_word(enum policy_action action);
+const char *policy_rule_word(const struct policy_rule *rule);
 
 /* The same for one condition. */
 char *policy_describe(const struct policy_condition *condition,
