@@ -4,6 +4,7 @@
 # Does nothing when it is already there. The packages come through apt-get download and are unpacked by dpkg -x; shared
 # libraries that the machine lacks come the same way, and lib.sh finds them through $BUILD/sendmail/libs.
 set -euo pipefail
+. "$(dirname "$0")/fetch.sh"
 
 BUILD=${BUILD:-build}
 mkdir -p "$BUILD/sendmail/packages"
@@ -41,59 +42,18 @@ package_of() {
 	esac
 }
 
-# The unpacked folders that hold libraries, as LD_LIBRARY_PATH wants them.
-library_path() {
-	find "$root" -name 'lib*.so*' -printf '%h\n' | sort -u | paste -s -d :
-}
-
-missing_libraries() {
-	LD_LIBRARY_PATH=$(library_path) ldd "$program" | awk '/not found/ { print $1 }'
-}
-
-download() {
-	local log=$folder/apt.log as_root=
-	# apt says on stderr that it does not change to its own user in a folder like this one: not a failure.
-	if (cd "$folder/packages" && apt-get download "$@") >"$log" 2>&1; then
-		return 0
-	fi
-	# A machine just installed has no package lists: the first try may fail for that reason alone.
-	[ "$(id -u)" -eq 0 ] || as_root=sudo
-	if $as_root apt-get update >>"$log" 2>&1 && (cd "$folder/packages" && apt-get download "$@") >>"$log" 2>&1; then
-		return 0
-	fi
-	cat "$log" >&2
-	echo "fetch-sendmail.sh: apt-get download failed for: $*; its output is above" >&2
-	return 1
-}
-
-unpack() {
-	local package
-	for package in "$@"; do
-		dpkg -x "$folder"/packages/"${package}"_*.deb "$root"
-	done
-}
-
 is_complete() {
-	[ -f "$folder/complete" ] && [ -x "$program" ] && [ -z "$(missing_libraries)" ]
+	[ -f "$folder/complete" ] && [ -x "$program" ] && [ -z "$(fetch_missing_libraries "$program")" ]
 }
 
-is_complete && exit 0
-# Tests that run side by side fetch it once.
-exec 9>"$folder/lock"
-flock 9
-is_complete && exit 0
-rm -rf "$root" "$folder/complete" "$folder/packages"
-mkdir -p "$root" "$folder/packages"
-
+fetch_begin is_complete
 packages="sendmail-bin sendmail-base sendmail-cf"
 # shellcheck disable=SC2086
-download $packages
-# shellcheck disable=SC2086
-unpack $packages
+fetch_packages $packages
 # Debian's is setgid mail, and the dynamic linker ignores LD_LIBRARY_PATH for such programs.
 chmod 0755 "$program"
 
-while missing=$(missing_libraries) && [ -n "$missing" ]; do
+while missing=$(fetch_missing_libraries "$program") && [ -n "$missing" ]; do
 	wanted=
 	for library in $missing; do
 		package=$(package_of "$library") || {
@@ -110,12 +70,8 @@ while missing=$(missing_libraries) && [ -n "$missing" ]; do
 		exit 3
 	fi
 	# shellcheck disable=SC2086
-	download $wanted
-	# shellcheck disable=SC2086
-	unpack $wanted
+	fetch_packages $wanted
 	packages="$packages$wanted"
 done
-library_path >"$folder/libs"
-rm -f "$folder/apt.log"
-: >"$folder/complete"
-echo "fetch-sendmail.sh: unpacked $packages into $BUILD/sendmail"
+fetch_library_path >"$folder/libs"
+fetch_end "$packages"
