@@ -139,11 +139,15 @@ static int add_tiers(struct filter *filter, const struct policy *policy, const c
 		     struct filter_error *error)
 {
 	char word[POLICY_TIER_NAME_MAX + 2];
+	int tier = policy_find_tier(policy, value);
 	bool more;
 
+	/* A name may hold a comma. */
+	if (tier >= 0) {
+		filter->tiers |= UINT64_C(1) << tier;
+		return 0;
+	}
 	do {
-		int tier;
-
 		more = next_word(&value, word, sizeof word);
 		tier = policy_find_tier(policy, word);
 		if (tier < 0) {

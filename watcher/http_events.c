@@ -5,6 +5,7 @@
  */
 #include "http_parts.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,6 +103,9 @@ static bool is_listed(const char *list, const char *name)
 {
 	size_t length = strlen(name);
 
+	/* A name may hold a comma. */
+	if (length && strcmp(list, name) == 0)
+		return true;
 	for (const char *at = list; length; at++) {
 		size_t n = strcspn(at, ",");
 
@@ -249,6 +253,21 @@ static bool read_actions(struct http_request *request, const char *list, uint32_
 	return true;
 }
 
+static bool tiers_are_known(struct http_request *request, const char *list)
+{
+	struct filter *filter = filter_new();
+	struct filter_error error = {.reason = "out of memory"};
+	int r = !list	 ? 0
+		: filter ? filter_add(filter, engine_view_policy(request->http->engine), "tier",
+				      list, &error)
+			 : -ENOMEM;
+
+	filter_free(filter);
+	if (r < 0)
+		http_error(request, MHD_HTTP_BAD_REQUEST, error.remedy, "%s", error.reason);
+	return r == 0;
+}
+
 /* The client was here before, and says what it has seen last: "<run>-412". */
 static uint64_t next_after(const struct http *http, const char *last)
 {
@@ -281,6 +300,7 @@ void http_events(struct http_request *request, const char *rest)
 	(void)rest;
 	if (!http_query_is_known(request, known) ||
 	    !read_actions(request, http_query(request, "action"), &actions) ||
+	    !tiers_are_known(request, tiers) ||
 	    !http_query_number(request, "recent", LINES, &recent))
 		return;
 	if (feed->n_subscribers == HTTP_SUBSCRIBERS) {

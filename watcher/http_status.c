@@ -183,9 +183,11 @@ static void put_troubles(struct json_text *body, const struct http *http)
 	json_text_add(body, ",\"trouble\":[");
 	put_lost(body, &any, http->engine);
 	if (http->rejected)
-		put_trouble(body, &any, "policy-rejected",
-			    "qfwatch check tells all that is wrong; the policy in force stays",
-			    "the policy file was not taken: %s", http->rejected);
+		put_trouble(
+			body, &any, "policy-rejected",
+			"mend what it says (qfwatch check tells what else is wrong with the file), "
+			"and save the policy again or send SIGHUP; the one in force stays",
+			"the policy file was not taken: %s", http->rejected);
 	if (failed)
 		put_trouble(body, &any, "move-failed",
 			    "qfwatch list --state failed names them, qfwatch explain ID says why; "

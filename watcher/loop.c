@@ -141,7 +141,8 @@ static void tell_policy_rejected(struct loop *loop, const struct problems *probl
 		.failure = true,
 		.text = text,
 		.path = loop->options->policy,
-		.remedy = "qfwatch check tells all that is wrong; the policy in force stays",
+		.remedy = "mend what it says (qfwatch check tells what else is wrong with the "
+			  "file), and save the policy again or send SIGHUP; the one in force stays",
 		.counts = {{"problems", 0}},
 		.n_counts = 1,
 	};

@@ -126,6 +126,8 @@ said "TOTAL first, a message for each of its domains" '.rows[0] | [.name, .total
 said "then by total" '.rows[1].name' example.net
 answers "/api/v1/shape?tier=QUEUE&by=sender&limit=1" 200
 said "by sender, in one tier" '[.tier, .rows[1].name, .rows[1].total, .cut] | join(" ")' "QUEUE example.com 2 1"
+answers "/api/v1/shape?tier=QUEUE&tier=MIDQUEUE" 200
+said "two tiers have no name" '[.tier, .rows[0].total] | map(tostring) | join(" ")' "null 5"
 answers "/api/v1/shape?domain=example.org" 200
 said "of some" '.rows[0].total' 1
 answers /metrics 200
@@ -162,6 +164,7 @@ answers "/api/v1/messages?domain=a%00b" 400
 answers "/api/v1/shape?by=size" 400
 answers "/api/v1/events?recent=0" 400
 answers "/api/v1/events?action=moved" 400
+answers "/api/v1/events?tier=NOWHERE" 400
 for method in POST PUT DELETE PATCH OPTIONS; do
 	answers /api/v1/status 405 "$method"
 done

@@ -342,6 +342,24 @@ static void several(void **state)
 	filter_free(filter);
 }
 
+static void tier_with_a_comma(void **state)
+{
+	struct policy *own = policies_when("{'attempts':3}");
+	char *before = own->tiers[3].name, name[] = "A,B";
+	struct filter *filter = filter_new();
+	struct filter_error error;
+
+	(void)state;
+	own->tiers[3].name = name;
+	assert_int_equal(filter_add(filter, own, "tier", "A,B", &error), 0);
+	assert_int_equal(filter_tiers(filter), 8);
+	assert_int_equal(filter_add(filter, own, "tier", "C,A", &error), 0);
+	assert_int_equal(filter_tiers(filter), 13);
+	filter_free(filter);
+	own->tiers[3].name = before;
+	policy_free(own);
+}
+
 static void costly(void **state)
 {
 	struct filter *filter = make("status", "(a+)+$");
@@ -481,6 +499,7 @@ int main(void)
 		cmocka_unit_test(texts),
 		cmocka_unit_test(senders_without_a_domain),
 		cmocka_unit_test(several),
+		cmocka_unit_test(tier_with_a_comma),
 		cmocka_unit_test(costly),
 		cmocka_unit_test(any_values),
 		cmocka_unit_test(empty),
