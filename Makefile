@@ -34,14 +34,14 @@ JANSSON_LIBS   = $(shell $(PKG_CONFIG) --libs jansson 2>/dev/null || echo -ljans
 PCRE2_CFLAGS   = $(shell $(PKG_CONFIG) --cflags libpcre2-8 2>/dev/null)
 PCRE2_LIBS     = $(shell $(PKG_CONFIG) --libs libpcre2-8 2>/dev/null || echo -lpcre2-8)
 MHD_CFLAGS     = $(shell $(PKG_CONFIG) --cflags libmicrohttpd 2>/dev/null)
-MHD_LIBS       = $(shell $(PKG_CONFIG) --libs libmicrohttpd 2>/dev/null || echo -lmicrohttpd)
-CURL_LIBS      = $(shell $(PKG_CONFIG) --libs libcurl 2>/dev/null || echo -lcurl)
+# libmicrohttpd and libcurl are loaded when they are needed (library.h), not linked.
+CURL_CFLAGS    = $(shell $(PKG_CONFIG) --cflags libcurl 2>/dev/null)
 CURSES_LIBS    = $(shell $(PKG_CONFIG) --libs ncursesw 2>/dev/null || echo -lncursesw -ltinfo)
 CMOCKA_LIBS    = $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null || echo -lcmocka)
 
-ALL_CFLAGS  = $(OWN_CFLAGS) $(HARDEN_CFLAGS) $(JANSSON_CFLAGS) $(PCRE2_CFLAGS) $(MHD_CFLAGS) $(SANITIZE) $(CFLAGS)
+ALL_CFLAGS  = $(OWN_CFLAGS) $(HARDEN_CFLAGS) $(JANSSON_CFLAGS) $(PCRE2_CFLAGS) $(MHD_CFLAGS) $(CURL_CFLAGS) $(SANITIZE) $(CFLAGS)
 ALL_LDFLAGS = $(HARDEN_LDFLAGS) $(SANITIZE) $(LDFLAGS)
-LIBS        = -lpthread -linotifytools $(JANSSON_LIBS) $(PCRE2_LIBS) $(MHD_LIBS) $(CURL_LIBS) $(CURSES_LIBS)
+LIBS        = -lpthread -linotifytools $(JANSSON_LIBS) $(PCRE2_LIBS) $(CURSES_LIBS)
 
 LIB_SOURCES     := $(wildcard policy/*.c) $(filter-out watcher/main.c,$(wildcard watcher/*.c))
 SUPPORT_SOURCES := $(wildcard tests/support/*.c)

@@ -12,7 +12,7 @@ complain() {
 
 # Layers from the lowest to the highest. A file belongs to the layer that names it; its headers too.
 layers="
-units xalloc clock json_line json_text memory moment plain feed columns event_record
+units xalloc clock library json_line json_text memory moment plain feed columns event_record
 event_log event_filter event_show
 problem text pool paths wildcard pattern suggest syntax file load_value load_address load_tiers load_pattern load_when load_then load_rules load_digest load_sinks load_events load_listen load_metrics duplicates match describe compare decide cases prove policy filter load
 log qfile qtext trouble sendmail_cf runner rights processes shell qctrl qctrl_pattern sha256 addresses
@@ -27,6 +27,7 @@ events
 replay replay_parts replay_world replay_lives replay_judge replay_read
 engine engine_parts engine_message engine_report engine_tiers engine_carry engine_limit engine_facts engine_domains engine_program engine_scan engine_tally engine_labels engine_view
 textfile metrics
+http_library
 http http_parts http_request http_walk http_task http_status http_metrics http_page http_messages http_shape http_tiers http_events http_doctor
 client
 answer
@@ -94,8 +95,9 @@ only '\bjson_(t\b|load|object|array|is|string_value|integer|delete|error_t)|jans
 	watcher/top_parts.h watcher/top_model.c watcher/top_page.c watcher/top_ask.c watcher/cmd_top.c
 only '\b(initscr|newterm|endwin|curses\.h)' ncurses watcher/top_screen.c
 only '\bcurl_|curl/' libcurl watcher/client.c
-only '\bMHD_(start|add|queue|create|suspend|resume|run|lookup|get)' 'the calls of libmicrohttpd' \
-	watcher/http.c watcher/http_request.c watcher/http_events.c
+only '\bMHD_(start|add|queue|create|suspend|resume|run|lookup|get)|->mhd\.' 'the calls of libmicrohttpd' \
+	watcher/http_library.h watcher/http_library.c watcher/http.c watcher/http_request.c watcher/http_events.c
+only '\bdlopen\(|\bdlsym\(' 'loading libraries' watcher/library.c
 only '\bpcre2_|pcre2\.h' PCRE2 policy/pattern.c
 
 # Every source file stands in a table of INTERNALS.md (a header with the file of its name), and every name there is a file.

@@ -17,6 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "qfwatch/library.h"
 #include "qfwatch/listener.h"
 #include "qfwatch/xalloc.h"
 
@@ -26,6 +27,25 @@ enum { CONNECT = 5000, SILENCE = 40 };
 
 /* More of an error's body is not kept. */
 enum { WORDS = 8192 };
+
+/* libcurl's functions, loaded with the first client; each named as there, without curl_. */
+static struct {
+	typeof(curl_easy_cleanup) *easy_cleanup;
+	typeof(curl_easy_getinfo) *easy_getinfo;
+	typeof(curl_easy_init) *easy_init;
+	typeof(curl_easy_setopt) *easy_setopt;
+	typeof(curl_easy_strerror) *easy_strerror;
+	typeof(curl_global_init) *global_init;
+	typeof(curl_multi_add_handle) *multi_add_handle;
+	typeof(curl_multi_cleanup) *multi_cleanup;
+	typeof(curl_multi_info_read) *multi_info_read;
+	typeof(curl_multi_init) *multi_init;
+	typeof(curl_multi_perform) *multi_perform;
+	typeof(curl_multi_poll) *multi_poll;
+	typeof(curl_multi_remove_handle) *multi_remove_handle;
+	typeof(curl_slist_append) *slist_append;
+	typeof(curl_slist_free_all) *slist_free_all;
+} curl;
 
 struct client {
 	CURLM *multi;
@@ -75,7 +95,7 @@ static int read_token(const struct policy_listen *listen, struct client *client,
 	}
 	if (*token) {
 		header = xasprintf("Authorization: Bearer %s", token);
-		client->headers = curl_slist_append(client->headers, header);
+		client->headers = curl.slist_append(client->headers, header);
 		free(header);
 	}
 	return 0;
@@ -89,10 +109,35 @@ static const char *host_of(const char *host)
 	return strcmp(host, "::") == 0 ? "::1" : host;
 }
 
+static const char *load(void)
+{
+	static const char *const names[] = {"libcurl-gnutls.so.4", "libcurl.so.4", NULL};
+	static const struct library_symbol symbols[] = {
+		{"curl_easy_cleanup", &curl.easy_cleanup},
+		{"curl_easy_getinfo", &curl.easy_getinfo},
+		{"curl_easy_init", &curl.easy_init},
+		{"curl_easy_setopt", &curl.easy_setopt},
+		{"curl_easy_strerror", &curl.easy_strerror},
+		{"curl_global_init", &curl.global_init},
+		{"curl_multi_add_handle", &curl.multi_add_handle},
+		{"curl_multi_cleanup", &curl.multi_cleanup},
+		{"curl_multi_info_read", &curl.multi_info_read},
+		{"curl_multi_init", &curl.multi_init},
+		{"curl_multi_perform", &curl.multi_perform},
+		{"curl_multi_poll", &curl.multi_poll},
+		{"curl_multi_remove_handle", &curl.multi_remove_handle},
+		{"curl_slist_append", &curl.slist_append},
+		{"curl_slist_free_all", &curl.slist_free_all},
+	};
+
+	return library_load(names, symbols, sizeof symbols / sizeof *symbols);
+}
+
 int client_new(const struct policy_listen *listen, const char *policy_path, struct client **ret,
 	       struct client_trouble *trouble)
 {
 	struct client *client;
+	const char *wrong;
 
 	*trouble = (struct client_trouble){0};
 	if (!listen->address) {
@@ -104,13 +149,20 @@ int client_new(const struct policy_listen *listen, const char *policy_path, stru
 			 "(SIGHUP)");
 		return -1;
 	}
+	wrong = load();
+	if (wrong) {
+		tell(trouble, CLIENT_NOWHERE, "", "install the package libcurl3-gnutls");
+		snprintf(trouble->reason, sizeof trouble->reason,
+			 "libcurl, which asks the daemon, cannot be loaded: %s", wrong);
+		return -1;
+	}
 	client = xcalloc(1, sizeof *client);
 	if (read_token(listen, client, trouble) < 0) {
 		free(client);
 		return -1;
 	}
-	curl_global_init(CURL_GLOBAL_DEFAULT);
-	client->multi = curl_multi_init();
+	curl.global_init(CURL_GLOBAL_DEFAULT);
+	client->multi = curl.multi_init();
 	client->address = xstrdup(listen->address);
 	client->policy_path = xstrdup(policy_path);
 	if (listen->path) {
@@ -133,8 +185,8 @@ static void end(struct client_request *request)
 	while (*at != request)
 		at = &(*at)->next;
 	*at = request->next;
-	curl_multi_remove_handle(request->client->multi, request->easy);
-	curl_easy_cleanup(request->easy);
+	curl.multi_remove_handle(request->client->multi, request->easy);
+	curl.easy_cleanup(request->easy);
 	free(request);
 }
 
@@ -149,8 +201,8 @@ void client_free(struct client *client)
 		return;
 	while (client->requests)
 		end(client->requests);
-	curl_multi_cleanup(client->multi);
-	curl_slist_free_all(client->headers);
+	curl.multi_cleanup(client->multi);
+	curl.slist_free_all(client->headers);
 	free(client->address);
 	free(client->base);
 	free(client->path);
@@ -188,7 +240,7 @@ static int connect_errno(const struct client *client, CURL *easy)
 	long error = 0;
 	int fd;
 
-	curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &error);
+	curl.easy_getinfo(easy, CURLINFO_OS_ERRNO, &error);
 	if (!client->path || error)
 		return (int)error;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -242,7 +294,7 @@ static void judge(struct client_request *request, CURLcode code, struct client_t
 	long status = 0;
 
 	*trouble = (struct client_trouble){0};
-	curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
+	curl.easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
 	if (request->stopped) {
 		tell(trouble, CLIENT_STOPPED, "stopped", "");
 	} else if (status && status != 200) {
@@ -258,7 +310,7 @@ static void judge(struct client_request *request, CURLcode code, struct client_t
 		     "find out who listens there, or change \"listen\"");
 	} else {
 		snprintf(reason, sizeof reason, "the answer from %s broke off: %s", client->address,
-			 *request->error ? request->error : curl_easy_strerror(code));
+			 *request->error ? request->error : curl.easy_strerror(code));
 		tell(trouble, CLIENT_SILENT, reason,
 		     "ask again; if that does not help, see what the daemon has logged");
 	}
@@ -272,7 +324,7 @@ static size_t take(char *bytes, size_t size, size_t count, void *context)
 	size_t length = size * count, room = WORDS - request->n_words;
 	long status = 0;
 
-	curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
+	curl.easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
 	if (status != 200) {
 		if (length < room)
 			room = length;
@@ -292,7 +344,7 @@ client_begin(struct client *client, const char *target, client_take *taker,
 {
 	struct client_request *request = xcalloc(1, sizeof *request);
 	char *url = xasprintf("%s%s", client->base, target);
-	CURL *easy = request->easy = curl_easy_init();
+	CURL *easy = request->easy = curl.easy_init();
 
 	request->client = client;
 	request->take = taker;
@@ -300,27 +352,27 @@ client_begin(struct client *client, const char *target, client_take *taker,
 	request->context = context;
 	request->next = client->requests;
 	client->requests = request;
-	curl_easy_setopt(easy, CURLOPT_URL, url);
+	curl.easy_setopt(easy, CURLOPT_URL, url);
 	free(url);
 	if (client->path)
-		curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, client->path);
+		curl.easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, client->path);
 	/* Nothing but what the policy says: no proxy of the environment, no redirection. */
-	curl_easy_setopt(easy, CURLOPT_PROXY, "");
-	curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
-	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http");
-	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, client->headers);
-	curl_easy_setopt(easy, CURLOPT_USERAGENT, "qfwatch/" QFWATCH_VERSION);
-	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT);
-	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)SILENCE);
-	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, request->error);
-	curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 256L * 1024);
-	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take);
-	curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
-	curl_easy_setopt(easy, CURLOPT_PRIVATE, request);
-	curl_multi_add_handle(client->multi, easy);
+	curl.easy_setopt(easy, CURLOPT_PROXY, "");
+	curl.easy_setopt(easy, CURLOPT_NOPROXY, "*");
+	curl.easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http");
+	curl.easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+	curl.easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	curl.easy_setopt(easy, CURLOPT_HTTPHEADER, client->headers);
+	curl.easy_setopt(easy, CURLOPT_USERAGENT, "qfwatch/" QFWATCH_VERSION);
+	curl.easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT);
+	curl.easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+	curl.easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)SILENCE);
+	curl.easy_setopt(easy, CURLOPT_ERRORBUFFER, request->error);
+	curl.easy_setopt(easy, CURLOPT_BUFFERSIZE, 256L * 1024);
+	curl.easy_setopt(easy, CURLOPT_WRITEFUNCTION, take);
+	curl.easy_setopt(easy, CURLOPT_WRITEDATA, request);
+	curl.easy_setopt(easy, CURLOPT_PRIVATE, request);
+	curl.multi_add_handle(client->multi, easy);
 	return request;
 }
 
@@ -331,7 +383,7 @@ static bool finish(struct client *client)
 	CURLMsg *message;
 	int left;
 
-	while ((message = curl_multi_info_read(client->multi, &left))) {
+	while ((message = curl.multi_info_read(client->multi, &left))) {
 		struct client_request *request;
 		struct client_trouble trouble;
 		void (*done)(void *context, const struct client_trouble *trouble);
@@ -339,7 +391,7 @@ static bool finish(struct client *client)
 
 		if (message->msg != CURLMSG_DONE)
 			continue;
-		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&request);
+		curl.easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&request);
 		judge(request, message->data.result, &trouble);
 		done = request->done;
 		context = request->context;
@@ -359,14 +411,14 @@ void client_work(struct client *client, struct pollfd *fds, unsigned n, int mill
 		n = sizeof waits / sizeof *waits;
 	for (unsigned i = 0; i < n; i++)
 		waits[i] = (struct curl_waitfd){.fd = fds[i].fd, .events = CURL_WAIT_POLLIN};
-	curl_multi_perform(client->multi, &running);
+	curl.multi_perform(client->multi, &running);
 	/* Whoever has been answered already does not wait for more. */
 	if (finish(client))
 		milliseconds = 0;
-	curl_multi_poll(client->multi, waits, n, milliseconds, NULL);
+	curl.multi_poll(client->multi, waits, n, milliseconds, NULL);
 	for (unsigned i = 0; i < n; i++)
 		fds[i].revents = waits[i].revents & CURL_WAIT_POLLIN ? POLLIN : 0;
-	curl_multi_perform(client->multi, &running);
+	curl.multi_perform(client->multi, &running);
 	finish(client);
 }
 

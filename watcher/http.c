@@ -91,8 +91,10 @@ static void connection_changed(void *context, struct MHD_Connection *connection,
 		one = xcalloc(1, sizeof *one);
 		one->http = http;
 		one->connection = connection;
-		one->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)
-				  ->connect_fd;
+		one->fd =
+			http->mhd
+				.get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)
+				->connect_fd;
 		one->peer = peer_of(one->fd);
 		watch_end(one, EPOLL_CTL_ADD);
 		*socket = one;
@@ -106,17 +108,18 @@ static void connection_changed(void *context, struct MHD_Connection *connection,
 	}
 }
 
-static struct http_connection *context_of(struct MHD_Connection *connection)
+static struct http_connection *context_of(const struct http *http,
+					  struct MHD_Connection *connection)
 {
 	const union MHD_ConnectionInfo *info =
-		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+		http->mhd.get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 
 	return info ? info->socket_context : NULL;
 }
 
-void http_connection_busy(struct MHD_Connection *connection, bool busy)
+void http_connection_busy(struct http *http, struct MHD_Connection *connection, bool busy)
 {
-	struct http_connection *one = context_of(connection);
+	struct http_connection *one = context_of(http, connection);
 
 	if (!one || one->busy == busy)
 		return;
@@ -128,9 +131,9 @@ void http_connection_busy(struct MHD_Connection *connection, bool busy)
 	enlist(one);
 }
 
-void http_connection_patient(struct MHD_Connection *connection)
+void http_connection_patient(struct http *http, struct MHD_Connection *connection)
 {
-	struct http_connection *one = context_of(connection);
+	struct http_connection *one = context_of(http, connection);
 
 	if (one)
 		one->patient = true;
@@ -233,8 +236,9 @@ static bool accept_some(struct http *http)
 		/* A Unix client's name is of no length. */
 		if (length < sizeof(sa_family_t))
 			address.ss_family = AF_UNIX;
-		MHD_add_connection(http->daemon, fd, (struct sockaddr *)&address,
-				   length < sizeof(sa_family_t) ? sizeof(sa_family_t) : length);
+		http->mhd.add_connection(http->daemon, fd, (struct sockaddr *)&address,
+					 length < sizeof(sa_family_t) ? sizeof(sa_family_t)
+								      : length);
 	}
 	return true;
 }
@@ -246,7 +250,7 @@ static int start_daemon(struct http *http)
 	const union MHD_DaemonInfo *info;
 	struct epoll_event event = {.events = EPOLLIN};
 
-	http->daemon = MHD_start_daemon(
+	http->daemon = http->mhd.start_daemon(
 		MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
 		http_take_request, http, MHD_OPTION_NOTIFY_COMPLETED, http_end_request, http,
 		MHD_OPTION_NOTIFY_CONNECTION, connection_changed, http, MHD_OPTION_CONNECTION_LIMIT,
@@ -254,7 +258,8 @@ static int start_daemon(struct http *http)
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_CONNECTION_MEMORY,
 		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
 		MHD_OPTION_END);
-	info = http->daemon ? MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
+	info = http->daemon ? http->mhd.get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD)
+			    : NULL;
 	if (!info)
 		return -(errno ? errno : ENOMEM);
 	http->daemon_fd = info->epoll_fd;
@@ -273,15 +278,15 @@ static void stop_daemon(struct http *http)
 	/* libmicrohttpd does not stop while it has suspended connections. */
 	if (first)
 		do {
-			const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+			const union MHD_ConnectionInfo *info = http->mhd.get_connection_info(
 				one->connection, MHD_CONNECTION_INFO_CONNECTION_SUSPENDED);
 
 			if (info && info->suspended)
-				MHD_resume_connection(one->connection);
+				http->mhd.resume_connection(one->connection);
 			one = one->next;
 		} while (one != first);
 	epoll_ctl(http->epoll, EPOLL_CTL_DEL, http->daemon_fd, NULL);
-	MHD_stop_daemon(http->daemon);
+	http->mhd.stop_daemon(http->daemon);
 	http->daemon = NULL;
 	http_feed_close(http);
 	http->deadline = INT64_MAX;
@@ -374,6 +379,21 @@ static int give_way(struct http *http, const struct policy_listen *config,
 	return r;
 }
 
+static int load_library(struct http *http, struct problems *problems)
+{
+	const char *wrong = http->mhd_loaded ? NULL : http_library_load(&http->mhd);
+
+	if (wrong) {
+		problems_add(problems, PROBLEM_REFUSED,
+			     "libmicrohttpd, which answers on \"listen\", cannot be loaded: %s: "
+			     "install the package libmicrohttpd12, or remove \"listen\"",
+			     wrong);
+		return -ENOPKG;
+	}
+	http->mhd_loaded = true;
+	return 0;
+}
+
 int http_prepare(struct http *http, const struct policy *policy, struct problems *problems)
 {
 	const struct policy_listen *config = &policy->listen;
@@ -383,6 +403,9 @@ int http_prepare(struct http *http, const struct policy *policy, struct problems
 	http->next.keep = false;
 	if (!config->address)
 		return 0;
+	r = load_library(http, problems);
+	if (r < 0)
+		return r;
 	http->next.keep = http->listener.fd >= 0 && is_same_place(&http->config, config) &&
 			  listener_is_there(&http->listener);
 	r = listener_read_token(config, http->next.token, problems);
@@ -490,7 +513,7 @@ void http_wake(struct http *http)
 static void run_daemon(struct http *http)
 {
 	http->woken = http->resumed = false;
-	MHD_run(http->daemon);
+	http->mhd.run(http->daemon);
 }
 
 /* libmicrohttpd says milliseconds; never for nothing. */
@@ -498,7 +521,7 @@ static int64_t next_timeout(struct http *http, int64_t now)
 {
 	MHD_UNSIGNED_LONG_LONG timeout;
 
-	if (!http->connections || MHD_get_timeout(http->daemon, &timeout) != MHD_YES)
+	if (!http->connections || http->mhd.get_timeout(http->daemon, &timeout) != MHD_YES)
 		return INT64_MAX;
 	return now + (int64_t)timeout * 1000;
 }

@@ -324,7 +324,7 @@ void http_events(struct http_request *request, const char *rest)
 		return;
 	}
 	feed->subscribers[feed->n_subscribers++] = request;
-	http_connection_patient(request->connection);
+	http_connection_patient(request->http, request->connection);
 	/* The first bytes tell the client that it is open. */
 	json_text_add(&request->body, "retry: 3000\n\n");
 	http_stream(request, "text/event-stream");

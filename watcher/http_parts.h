@@ -25,12 +25,12 @@
 #ifndef QFWATCH_HTTP_PARTS_H
 #define QFWATCH_HTTP_PARTS_H
 
-#include <microhttpd.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "http_library.h"
 #include "qfwatch/clock.h"
 #include "qfwatch/engine.h"
 #include "qfwatch/engine_view.h"
@@ -121,6 +121,8 @@ struct http {
 	struct listener listener;
 	struct policy_listen config; /* of the listener: our own copies; address NULL: none */
 	char token[LISTENER_TOKEN_MOST + 1];
+	struct http_library mhd; /* loaded before anything listens */
+	bool mhd_loaded;
 	struct MHD_Daemon *daemon;
 	int daemon_fd;	  /* its epoll descriptor */
 	bool woken;	  /* there is something to read, write or accept */
@@ -162,10 +164,10 @@ struct http {
 /* ---- http.c ---- */
 
 /* A request of it is being answered, or was. */
-void http_connection_busy(struct MHD_Connection *connection, bool busy);
+void http_connection_busy(struct http *http, struct MHD_Connection *connection, bool busy);
 
 /* The answer has no end: slowness is no reason to end it. */
-void http_connection_patient(struct MHD_Connection *connection);
+void http_connection_patient(struct http *http, struct MHD_Connection *connection);
 
 /* ---- http_request.c ---- */
 

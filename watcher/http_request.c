@@ -46,28 +46,29 @@ void http_error(struct http_request *request, unsigned status, const char *remed
 	http_answer(request, status, HTTP_JSON);
 }
 
-static void add_header(struct MHD_Response *response, const char *name, const char *value)
+static void add_header(const struct http_request *request, struct MHD_Response *response,
+		       const char *name, const char *value)
 {
-	MHD_add_response_header(response, name, value);
+	request->http->mhd.add_response_header(response, name, value);
 }
 
 static void add_headers(const struct http_request *request, struct MHD_Response *response)
 {
-	add_header(response, "Content-Type", request->type);
-	add_header(response, "Cache-Control", "no-store");
-	add_header(response, "X-Content-Type-Options", "nosniff");
-	add_header(response, "Referrer-Policy", "no-referrer");
-	add_header(response, "Cross-Origin-Resource-Policy", "same-origin");
-	add_header(response, "Content-Security-Policy",
+	add_header(request, response, "Content-Type", request->type);
+	add_header(request, response, "Cache-Control", "no-store");
+	add_header(request, response, "X-Content-Type-Options", "nosniff");
+	add_header(request, response, "Referrer-Policy", "no-referrer");
+	add_header(request, response, "Cross-Origin-Resource-Policy", "same-origin");
+	add_header(request, response, "Content-Security-Policy",
 		   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
 		   "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors "
 		   "'none'");
 	if (request->status == MHD_HTTP_UNAUTHORIZED)
-		add_header(response, "WWW-Authenticate", "Bearer realm=\"qfwatch\"");
+		add_header(request, response, "WWW-Authenticate", "Bearer realm=\"qfwatch\"");
 	if (request->status == MHD_HTTP_METHOD_NOT_ALLOWED)
-		add_header(response, "Allow", "GET, HEAD");
+		add_header(request, response, "Allow", "GET, HEAD");
 	if (request->status == MHD_HTTP_SERVICE_UNAVAILABLE)
-		add_header(response, "Retry-After", "1");
+		add_header(request, response, "Retry-After", "1");
 }
 
 static ssize_t read_stream(void *context, uint64_t position, char *to, size_t most);
@@ -79,10 +80,10 @@ static enum MHD_Result queue(struct http_request *request)
 	enum MHD_Result result;
 
 	if (request->stream) {
-		response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_PIECE,
-							     read_stream, request, NULL);
+		response = request->http->mhd.create_response_from_callback(
+			MHD_SIZE_UNKNOWN, STREAM_PIECE, read_stream, request, NULL);
 	} else {
-		response = MHD_create_response_from_buffer(
+		response = request->http->mhd.create_response_from_buffer(
 			request->body.length, request->body.bytes, MHD_RESPMEM_MUST_FREE);
 		if (response)
 			request->body = (struct json_text){0};
@@ -90,8 +91,8 @@ static enum MHD_Result queue(struct http_request *request)
 	if (!response)
 		return MHD_NO;
 	add_headers(request, response);
-	result = MHD_queue_response(request->connection, request->status, response);
-	MHD_destroy_response(response);
+	result = request->http->mhd.queue_response(request->connection, request->status, response);
+	request->http->mhd.destroy_response(response);
 	request->begun = true;
 	if (!request->stream)
 		request->phase = HTTP_ANSWERED;
@@ -135,7 +136,7 @@ static void enlist(struct http_request *request)
 static void suspend(struct http_request *request)
 {
 	if (!request->suspended)
-		MHD_suspend_connection(request->connection);
+		request->http->mhd.suspend_connection(request->connection);
 	request->suspended = true;
 }
 
@@ -145,7 +146,7 @@ static void resume(struct http_request *request)
 		return;
 	request->suspended = false;
 	request->http->resumed = true;
-	MHD_resume_connection(request->connection);
+	request->http->mhd.resume_connection(request->connection);
 }
 
 void http_work(struct http_request *request,
@@ -241,7 +242,8 @@ static ssize_t read_stream(void *context, uint64_t position, char *to, size_t mo
 
 const char *http_header(const struct http_request *request, const char *name)
 {
-	return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+	return request->http->mhd.lookup_connection_value(request->connection, MHD_HEADER_KIND,
+							  name);
 }
 
 bool http_is_head(const struct http_request *request)
@@ -321,7 +323,8 @@ static bool has_body(const struct http_request *request)
 
 const char *http_query(struct http_request *request, const char *key)
 {
-	return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, key);
+	return request->http->mhd.lookup_connection_value(request->connection,
+							  MHD_GET_ARGUMENT_KIND, key);
 }
 
 struct each {
@@ -352,8 +355,8 @@ bool http_query_each(struct http_request *request,
 {
 	struct each each = {.request = request, .call = call, .context = context};
 
-	MHD_get_connection_values_n(request->connection, MHD_GET_ARGUMENT_KIND, each_parameter,
-				    &each);
+	request->http->mhd.get_connection_values_n(request->connection, MHD_GET_ARGUMENT_KIND,
+						   each_parameter, &each);
 	return !each.wrong;
 }
 
@@ -489,7 +492,7 @@ enum MHD_Result http_take_request(void *context, struct MHD_Connection *connecti
 	new->connection = connection;
 	new->head = strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
 	*request = new;
-	http_connection_busy(connection, true);
+	http_connection_busy(context, connection, true);
 	/* Answered now, the connection is closed, since there might be a body; it is only when we
 	 * are called again that the request is known to have ended. */
 	return is_refused(new, url, method) ? queue(new) : MHD_YES;
@@ -500,9 +503,8 @@ void http_end_request(void *context, struct MHD_Connection *connection, void **r
 {
 	struct http_request *old = *request;
 
-	(void)context;
 	(void)why;
-	http_connection_busy(connection, false);
+	http_connection_busy(context, connection, false);
 	if (!old)
 		return;
 	*request = NULL;
