@@ -116,12 +116,14 @@ bool load_duration(struct loader *loader, const json_t *value, const struct load
 char *load_path(struct loader *loader, const json_t *value, const struct load_place *at,
 		const char *expected);
 
-/* Cuts "192.0.2.1:514" or "[2001:db8::1]:514" in two, in place. Says nothing of the two. */
-bool load_cut_port(char *text, char **ret_host, const char **ret_port);
+/* What stands in `text`: "192.0.2.1:514", "[2001:db8::1]:514" or "localhost:514". Returns the host,
+ * a numeric address in the policy's memory. What is wrong is told: by `expected`, and for the name
+ * of a host by `remedy`; NULL if there is no port. */
+char *load_host_port(struct loader *loader, const json_t *value, const struct load_place *at,
+		     const char *text, const char *expected, const char *remedy,
+		     uint16_t *ret_port);
 
-bool load_port(const char *text, uint16_t *ret); /* 1 to 65535 */
-bool load_is_numeric(const char *host);		 /* an address of IPv4 or IPv6 */
-bool load_is_host_name(const char *host);	 /* it could be one that has to be looked up */
+bool load_is_numeric(const char *host); /* an address of IPv4 or IPv6 */
 
 /* Hands memory through. If it is NULL, remembers that memory ran out: then all that was read is
  * thrown away. */

@@ -43,24 +43,9 @@ static void read_socket(struct loader *loader, json_t *value, const struct load_
 static void read_inet(struct loader *loader, json_t *value, const struct load_place *at,
 		      struct policy_listen *listen)
 {
-	char *copy = load_kept(loader, pool_copy(loader->pool, json_string_value(value))), *host;
-	const char *port;
-
-	if (!copy)
-		return;
-	if (!load_cut_port(copy, &host, &port) || !load_port(port, &listen->port)) {
-		load_wrong_value(loader, at, value, ADDRESSES ", with its port (1 to 65535)");
-		return;
-	}
-	if (!strcmp(host, "localhost"))
-		host = load_kept(loader, pool_copy(loader->pool, "127.0.0.1"));
-	else if (!load_is_numeric(host) && load_is_host_name(host))
-		load_wrong_name(loader, at, "host name", host, "",
-				"write its numeric address (or localhost)");
-	else if (!load_is_numeric(host))
-		load_wrong_value(loader, at, value, ADDRESSES);
-	listen->host = host;
-	listen->loopback = host && is_loopback(host);
+	listen->host = load_host_port(loader, value, at, json_string_value(value), ADDRESSES,
+				      "write its numeric address (or localhost)", &listen->port);
+	listen->loopback = listen->host && is_loopback(listen->host);
 }
 
 static void read_address(struct loader *loader, json_t *value, const struct load_place *at,

@@ -71,24 +71,11 @@ static void read_path(struct loader *loader, json_t *value, const struct load_pl
 static void read_inet(struct loader *loader, json_t *value, const struct load_place *at,
 		      struct policy_sink *sink)
 {
-	char *copy = load_kept(loader, pool_copy(loader->pool, json_string_value(value))), *host;
-	const char *port;
-
-	if (!copy)
-		return;
-	if (!load_cut_port(copy + strlen("udp:"), &host, &port) || !load_port(port, &sink->port)) {
-		load_wrong_value(loader, at, value, ADDRESSES ", with its port (1 to 65535)");
-		return;
-	}
-	if (!strcmp(host, "localhost"))
-		host = load_kept(loader, pool_copy(loader->pool, "127.0.0.1"));
-	else if (!load_is_numeric(host) && load_is_host_name(host))
-		load_wrong_name(loader, at, "host name", host, "",
-				"write its numeric address (or localhost): a name would have to be "
-				"looked up, and events never wait");
-	else if (!load_is_numeric(host))
-		load_wrong_value(loader, at, value, ADDRESSES);
-	sink->path = host;
+	sink->path = load_host_port(loader, value, at, json_string_value(value) + strlen("udp:"),
+				    ADDRESSES,
+				    "write its numeric address (or localhost): a name would have "
+				    "to be looked up, and events never wait",
+				    &sink->port);
 }
 
 static void read_address(struct loader *loader, json_t *value, const struct load_place *at,

@@ -87,7 +87,7 @@ only '\bunlink\(' unlink watcher/claim.c watcher/listener.c watcher/textfile.c
 only '\bopen(at)?\([^;]*O_(WRONLY|RDWR|CREAT|TRUNC)' 'opening for writing' \
 	watcher/claim.c watcher/mover_copy.c watcher/sink_file.c watcher/sink_stdout.c watcher/sink_fifo.c watcher/textfile.c
 only '\bjson_(t\b|load|object|array|is|string_value|integer|delete|error_t)|jansson\.h' jansson \
-	policy/load.h policy/load.c policy/load_value.c policy/load_tiers.c policy/load_rules.c policy/load_sinks.c policy/load_events.c policy/load_listen.c policy/load_metrics.c \
+	policy/load.h policy/load.c policy/load_value.c policy/load_address.c policy/load_tiers.c policy/load_rules.c policy/load_sinks.c policy/load_events.c policy/load_listen.c policy/load_metrics.c \
 	policy/load_pattern.c policy/load_when.c policy/load_then.c policy/load_digest.c \
 	watcher/doctor_answer.c watcher/qctrl_policy_parts.h watcher/qctrl_policy.c watcher/qctrl_when.c watcher/qctrl_comment.c \
 	watcher/cmd_plan.c watcher/cmd_replay.c watcher/replay_read.c watcher/event_record.c \
