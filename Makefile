@@ -67,7 +67,7 @@ all: $(BUILD)/qfwatch ## the program, in build/qfwatch
 help: ## this list
 	@echo 'make TARGET, where TARGET is one of'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-16s %s\n' "$$t" "$$d"; done
-	@echo 'Variables: CC, CFLAGS, LDFLAGS, BUILD (build), PREFIX (/usr/local), DESTDIR, SCALE (100000, for bench)'
+	@echo 'Variables: CC, CFLAGS, LDFLAGS, BUILD (build), PREFIX (/usr/local), SYSCONFDIR (/etc), DESTDIR, SCALE (100000, for bench)'
 
 # ---- building -------------------------------------------------------------------------------------------------
 
@@ -132,7 +132,7 @@ check-asan: ## the unit tests under AddressSanitizer and UndefinedBehaviorSaniti
 check-valgrind: ## the unit tests under valgrind
 	@tests/run.sh valgrind
 
-fuzz: ## the fuzzers of qfile.c, load.c and pattern.c, FUZZ_SECONDS each (30)
+fuzz: ## the fuzzers, FUZZ_SECONDS each (30)
 	@tests/run.sh fuzz
 
 # What is fuzzed is compiled once for all fuzzers.
@@ -163,7 +163,7 @@ soak: deps-build ## half an hour of churn: memory and descriptors stay flat, not
 	@$(MAKE) --no-print-directory $(BUILD)/qfwatch $(TOOLS)
 	@tests/soak.sh
 
-check-deps: ## lower modules never include higher ones; each dangerous call has one home
+check-deps: ## lower modules never include higher ones; each dangerous call has one home; INTERNALS.md names all files
 	@tests/check-deps.sh
 
 lint: check-deps ## compiler warnings of gcc and clang, cppcheck, clang-tidy where installed
@@ -178,7 +178,7 @@ format: ## the C files in the project's layout
 SHARED := policy/policy-1.schema.json contrib/events-1.schema.json contrib/openapi-1.json $(wildcard contrib/grafana/*) \
 	$(filter-out %.test.yml,$(wildcard contrib/prometheus/*)) $(wildcard contrib/pipelines/*)
 
-install: all ## into DESTDIR/PREFIX, the example policy into SYSCONFDIR/qfwatch
+install: all ## into DESTDIR/PREFIX, the example policy into DESTDIR/SYSCONFDIR/qfwatch
 	install -D -m 0755 $(BUILD)/qfwatch $(DESTDIR)$(PREFIX)/sbin/qfwatch
 	install -D -m 0644 contrib/man/qfwatch.8 $(DESTDIR)$(PREFIX)/share/man/man8/qfwatch.8
 	install -D -m 0644 contrib/man/qfwatch-policy.5 $(DESTDIR)$(PREFIX)/share/man/man5/qfwatch-policy.5
