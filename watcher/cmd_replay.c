@@ -103,7 +103,7 @@ static int read_file(struct input *input, const char *path)
 		fclose(file);
 	if (!error)
 		return EXIT_DONE;
-	fprintf(stderr, "qfwatch replay: %s: %s\n", path, strerror(error));
+	fprintf(stderr, "qfwatch replay: %s: %s: name the file of a sink\n", path, strerror(error));
 	return error == ENOENT || error == EISDIR || error == ENOTDIR ? EXIT_USAGE : EXIT_REFUSED;
 }
 

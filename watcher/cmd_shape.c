@@ -310,7 +310,10 @@ static int read_by(struct table *table, const char *value)
 	} else if (strcmp(value, "recipient") == 0) {
 		table->by = SHAPE_RECIPIENT;
 	} else {
-		query_complain("shape", "--by: unknown value", "expected recipient or sender");
+		char reason[128];
+
+		snprintf(reason, sizeof reason, "--by: wrong value \"%s\"", value);
+		query_complain("shape", reason, "expected recipient or sender");
 		return -EINVAL;
 	}
 	return 0;

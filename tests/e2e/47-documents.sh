@@ -119,8 +119,9 @@ same "installed in share/qfwatch" "$T/wanted" "$T/installed"
 grep -hoE 'contrib/[a-zA-Z0-9./_-]+' README.md | sed 's/\.$//' | sort -u >"$T/named"
 is "files that README names and that are not there" "$(while read -r f; do [ -e "$f" ] || echo "$f"; done <"$T/named")" ""
 if command -v systemd-analyze >/dev/null; then
-	sed "s|/usr/sbin/qfwatch|$T/root/usr/sbin/qfwatch|" "$T/root/usr/lib/systemd/system/qfwatch.service" >"$T/qfwatch.service"
-	is "the unit is well formed" "$(systemd-analyze verify "$T/qfwatch.service" 2>&1 | grep qfwatch | grep -v 'man ')" ""
+	# The manual pages are where man does not look.
+	sed -e "s|/usr/sbin/qfwatch|$T/root/usr/sbin/qfwatch|" -e '/^Documentation=/d' "$T/root/usr/lib/systemd/system/qfwatch.service" >"$T/qfwatch.service"
+	is "the unit is well formed" "$(systemd-analyze verify "$T/qfwatch.service" 2>&1; echo "$?")" 0
 fi
 
 # ---- well formed
