@@ -19,7 +19,16 @@
 /* Of the names of a directory, half are those of df. */
 #define TURN_NAMES (2 * GATHER_NAMES)
 
+/* Names that are fetched at a time, so that memory has brought their places in the table when they
+ * are looked for. */
+#define FETCHED 32
+
 #define TURN_SWEPT 4096
+
+struct name {
+	char text[SPOOL_NAME_MAX];
+	bool regular;
+};
 
 /* A message that recovery has brought back in sight: the scan may be past the place where its name
  * is now. */
@@ -96,20 +105,41 @@ static void take_name(struct engine *engine, const char *name, bool regular)
 	}
 }
 
+/* As scan_next. */
+static int fetch_name(struct engine *engine, struct name *ret)
+{
+	const char *text, *id;
+	size_t length;
+	bool held;
+	int r = scan_next(&engine->scan, &text, &ret->regular);
+
+	if (r <= 0)
+		return r;
+	strcpy(ret->text, text);
+	if (engine_is_message(engine, text, &id, &length, &held))
+		table_expect(engine->table, (uint16_t)engine->scan_dir, id, length);
+	return r;
+}
+
 /* Goes on with the directory until the batch at hand is full, but not for long. Returns 1 when
  * there may be more, 0 at the end, -errno. */
 static int take_names(struct engine *engine)
 {
-	for (int i = 0; i < TURN_NAMES && engine->batch->count < GATHER_NAMES; i++) {
-		const char *name;
-		bool regular;
-		int r = scan_next(&engine->scan, &name, &regular);
+	int r = 1;
 
-		if (r <= 0)
-			return r;
-		take_name(engine, name, regular);
+	for (int i = 0; r > 0 && i < TURN_NAMES && engine->batch->count < GATHER_NAMES;
+	     i += FETCHED) {
+		size_t room = GATHER_NAMES - engine->batch->count, count = 0;
+		struct name names[FETCHED];
+
+		while (r > 0 && count < FETCHED && count < room) {
+			r = fetch_name(engine, &names[count]);
+			count += r > 0;
+		}
+		for (size_t k = 0; k < count; k++)
+			take_name(engine, names[k].text, names[k].regular);
 	}
-	return 1;
+	return r;
 }
 
 /* ---- what the threads found ---- */

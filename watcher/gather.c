@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -34,7 +35,7 @@ struct gather {
 
 /* ---- in a thread ---- */
 
-static void look_at_body(const struct gather_source *source, struct gather_item *item)
+static void look_at_body(int folder, struct gather_item *item)
 {
 	char df[SPOOL_NAME_MAX];
 	struct stat stat;
@@ -42,22 +43,23 @@ static void look_at_body(const struct gather_source *source, struct gather_item 
 	/* As long as a qf's name is, a df's is. */
 	strcpy(df, item->name);
 	df[0] = 'd';
-	if (fstatat(source->df, df, &stat, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(stat.st_mode))
+	if (fstatat(folder, df, &stat, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(stat.st_mode))
 		return;
 	item->sized = true;
 	item->body_links = (unsigned)stat.st_nlink;
 	item->body_size = (uint64_t)stat.st_size;
 }
 
-static void compare(const struct gather_source *source, struct gather_item *item)
+static void compare(int folder, struct gather_item *item)
 {
 	struct stat stat;
 
-	item->same = fstatat(source->qf, item->name, &stat, AT_SYMLINK_NOFOLLOW) == 0 &&
+	item->same = fstatat(folder, item->name, &stat, AT_SYMLINK_NOFOLLOW) == 0 &&
 		     control_print(&stat) == item->print;
 }
 
-static void read_one(struct gather_batch *batch, struct gather_item *item)
+static void read_one(struct gather_batch *batch, const struct gather_source *source,
+		     struct gather_item *item)
 {
 	size_t room = CONTROL_BUFFER;
 	char *bytes = batch->buffer;
@@ -67,8 +69,8 @@ static void read_one(struct gather_batch *batch, struct gather_item *item)
 		bytes = batch->texts + batch->texts_used;
 		room = TEXTS - batch->texts_used;
 	}
-	if (!item->regular || !control_read_plain(batch->source->qf, item->name, bytes, room,
-						  &batch->noatime, &control))
+	if (!item->regular ||
+	    !control_read_plain(source->qf, item->name, bytes, room, &batch->noatime, &control))
 		return;
 	control_close(&control);
 	item->trouble = TROUBLE_NONE;
@@ -81,21 +83,49 @@ static void read_one(struct gather_batch *batch, struct gather_item *item)
 		batch->texts_used += control.head;
 	}
 	if (batch->want_size)
-		look_at_body(batch->source, item);
+		look_at_body(source->df, item);
+}
+
+/* The folder that the loop has open as `fd`, for a thread with descriptors of its own. */
+static int reopen(int fd)
+{
+	char path[32];
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static void read_all(struct gather_batch *batch, const struct gather_source *source)
+{
+	for (size_t i = 0; i < batch->count; i++) {
+		struct gather_item *item = &batch->items[i];
+
+		if (item->known)
+			compare(source->qf, item);
+		else
+			read_one(batch, source, item);
+	}
 }
 
 static void run(struct worker_job *job)
 {
 	struct gather_batch *batch = (struct gather_batch *)job;
+	struct gather_source own = {-1, -1, 0};
 
-	for (size_t i = 0; i < batch->count; i++) {
-		struct gather_item *item = &batch->items[i];
-
-		if (item->known)
-			compare(batch->source, item);
-		else
-			read_one(batch, item);
+	if (!job->apart) {
+		read_all(batch, batch->source);
+		return;
 	}
+	/* For a batch, not for good: a folder may be gone from the policy by the next. If that is
+	 * refused, all of it is left to looks of the loop. */
+	own.qf = reopen(batch->source->qf);
+	own.df = own.qf < 0 ? -1 : reopen(batch->source->df);
+	if (own.df >= 0)
+		read_all(batch, &own);
+	if (own.df >= 0)
+		close(own.df);
+	if (own.qf >= 0)
+		close(own.qf);
 }
 
 /* ---- sources ---- */
@@ -146,7 +176,7 @@ struct gather *gather_new_with(unsigned threads)
 		threads = GATHER_MAX_THREADS;
 	/* Refused, or fewer of them: slower. */
 	if (threads)
-		gather->worker = worker_new(threads, run);
+		gather->worker = worker_new_apart(threads, run);
 	gather->most = 2 * threads + 2;
 	gather->done_end = &gather->done;
 	return gather;
@@ -220,6 +250,7 @@ void gather_submit(struct gather *gather, struct gather_batch *batch)
 {
 	if (batch->want_text && !batch->texts)
 		batch->texts = xreallocarray(NULL, TEXTS, 1);
+	batch->job.apart = false;
 	gather->under_way++;
 	if (gather->worker) {
 		worker_submit(gather->worker, &batch->job);

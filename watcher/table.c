@@ -12,6 +12,9 @@
 
 _Static_assert(sizeof(struct message) == 72, "a message takes 72 bytes: see the budget in table.h");
 
+/* How many messages ahead memory is asked for when many are gone through. */
+#define AHEAD 16
+
 #define PIECE_BITS 12
 #define PIECE_SIZE (1u << PIECE_BITS) /* messages in a piece of the pool: 288 KiB */
 
@@ -22,7 +25,9 @@ struct table {
 	msgref free;   /* list of numbers to use again */
 	size_t count;
 
-	msgref *hash; /* MSGREF_NONE: empty */
+	msgref *hash;  /* MSGREF_NONE: empty */
+	uint8_t *tags; /* for each place of it, 8 more bits of the name's hash: so a name that is
+			  not there is told from its neighbours without looking at them */
 	uint32_t hash_mask;
 
 	msgref *heap;
@@ -58,7 +63,7 @@ size_t table_memory(const struct table *table)
 {
 	return sizeof *table +
 	       (size_t)table->n_pieces * (PIECE_SIZE * sizeof(struct message) + sizeof(void *)) +
-	       ((size_t)table->hash_mask + 1) * sizeof(msgref) +
+	       ((size_t)table->hash_mask + 1) * (sizeof(msgref) + 1) +
 	       (size_t)table->heap_room * sizeof(msgref) + table->far_bytes;
 }
 
@@ -98,31 +103,49 @@ static void give_back(struct table *table, msgref ref)
 /* FNV-1a over the id, then mixed: ids differ mostly in their last digits. Not keyed: to make ids
  * collide, one must be able to write into the spool, and the cost is then one's own queue being
  * slow. */
-static uint32_t hash_of(uint16_t directory, const char *id, size_t length)
+static uint64_t hash_of(uint16_t directory, const char *id, size_t length)
 {
 	uint64_t h = 0xcbf29ce484222325u ^ directory;
 
 	for (size_t i = 0; i < length; i++)
 		h = (h ^ (unsigned char)id[i]) * 0x100000001b3u;
 	h ^= h >> 32;
-	h *= 0x9e3779b97f4a7c15u;
-	return (uint32_t)(h >> 32);
+	return h * 0x9e3779b97f4a7c15u;
 }
 
-static uint32_t home_of(const struct table *table, msgref ref)
+static uint32_t home(const struct table *table, uint64_t hash)
+{
+	return (uint32_t)(hash >> 32) & table->hash_mask;
+}
+
+static uint8_t tag(uint64_t hash)
+{
+	return hash >> 24 & 255;
+}
+
+static uint64_t hash_again(const struct table *table, msgref ref)
 {
 	const struct message *m = table_get(table, ref);
 
-	return hash_of(m->directory, table_id(m), m->id_length) & table->hash_mask;
+	return hash_of(m->directory, table_id(m), m->id_length);
 }
 
 static void hash_put(struct table *table, msgref ref)
 {
-	uint32_t at = home_of(table, ref);
+	uint64_t hash = hash_again(table, ref);
+	uint32_t at = home(table, hash);
 
 	while (table->hash[at])
 		at = (at + 1) & table->hash_mask;
 	table->hash[at] = ref;
+	table->tags[at] = tag(hash);
+}
+
+static void hash_make(struct table *table, uint32_t mask)
+{
+	table->hash_mask = mask;
+	table->hash = xcalloc((size_t)mask + 1, sizeof *table->hash);
+	table->tags = xcalloc((size_t)mask + 1, sizeof *table->tags);
 }
 
 static void hash_grow(struct table *table)
@@ -130,11 +153,15 @@ static void hash_grow(struct table *table)
 	msgref *old = table->hash;
 	uint32_t old_mask = table->hash_mask;
 
-	table->hash_mask = old_mask * 2 + 1;
-	table->hash = xcalloc((size_t)table->hash_mask + 1, sizeof(msgref));
-	for (uint32_t i = 0; i <= old_mask; i++)
+	free(table->tags);
+	hash_make(table, old_mask * 2 + 1);
+	for (uint32_t i = 0; i <= old_mask; i++) {
+		/* The places in the hash are near each other, the messages are not. */
+		if (i + AHEAD <= old_mask && old[i + AHEAD])
+			__builtin_prefetch(table_get(table, old[i + AHEAD]));
 		if (old[i])
 			hash_put(table, old[i]);
+	}
 	free(old);
 }
 
@@ -148,10 +175,12 @@ static bool same_name(const struct message *m, uint16_t directory, const char *i
 static uint32_t hash_find(const struct table *table, uint16_t directory, const char *id,
 			  size_t length)
 {
-	uint32_t at = hash_of(directory, id, length) & table->hash_mask;
+	uint64_t hash = hash_of(directory, id, length);
+	uint32_t at = home(table, hash);
 
 	while (table->hash[at] &&
-	       !same_name(table_get(table, table->hash[at]), directory, id, length))
+	       (table->tags[at] != tag(hash) ||
+		!same_name(table_get(table, table->hash[at]), directory, id, length)))
 		at = (at + 1) & table->hash_mask;
 	return at;
 }
@@ -164,16 +193,17 @@ static void hash_take(struct table *table, msgref ref)
 	uint32_t hole = hash_find(table, m->directory, table_id(m), m->id_length), at = hole;
 
 	for (;;) {
-		uint32_t home;
+		uint32_t from;
 
 		table->hash[hole] = MSGREF_NONE;
 		do {
 			at = (at + 1) & table->hash_mask;
 			if (!table->hash[at])
 				return;
-			home = home_of(table, table->hash[at]);
-		} while (hole <= at ? (hole < home && home <= at) : (hole < home || home <= at));
+			from = home(table, hash_again(table, table->hash[at]));
+		} while (hole <= at ? (hole < from && from <= at) : (hole < from || from <= at));
 		table->hash[hole] = table->hash[at];
+		table->tags[hole] = table->tags[at];
 		hole = at;
 	}
 }
@@ -333,8 +363,7 @@ struct table *table_new(void)
 {
 	struct table *table = xcalloc(1, sizeof *table);
 
-	table->hash_mask = 1023;
-	table->hash = xcalloc((size_t)table->hash_mask + 1, sizeof(msgref));
+	hash_make(table, 1023);
 	return table;
 }
 
@@ -349,6 +378,7 @@ void table_free(struct table *table)
 		free(table->pieces[i]);
 	free(table->pieces);
 	free(table->hash);
+	free(table->tags);
 	free(table->heap);
 	free(table);
 }
@@ -356,6 +386,14 @@ void table_free(struct table *table)
 msgref table_find(const struct table *table, uint16_t directory, const char *id, size_t length)
 {
 	return table->hash[hash_find(table, directory, id, length)];
+}
+
+void table_expect(const struct table *table, uint16_t directory, const char *id, size_t length)
+{
+	uint32_t at = home(table, hash_of(directory, id, length));
+
+	__builtin_prefetch(&table->hash[at]);
+	__builtin_prefetch(&table->tags[at]);
 }
 
 msgref table_insert(struct table *table, uint16_t directory, const char *id, size_t length)

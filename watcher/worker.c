@@ -2,10 +2,12 @@
 #include "qfwatch/worker.h"
 
 #include <errno.h>
+#include <linux/close_range.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -23,7 +25,8 @@ struct worker {
 	atomic_bool any; /* a job is finished: looked at without the mutex, so that asking in vain
 			    is cheap */
 	bool stop;
-	int fd; /* eventfd: readable while a job is finished */
+	bool apart; /* the threads shall have descriptors of their own */
+	int fd;	    /* eventfd: readable while a job is finished */
 	void (*run)(struct worker_job *job);
 	pthread_t *threads;
 	unsigned n_threads;
@@ -48,9 +51,27 @@ static struct worker_job *take(struct queue *queue)
 	return job;
 }
 
+/* Threads that share a table of descriptors take its lock for each open and close, and count the
+ * users of a file for each read. Only the eventfd is kept: what else would stay open here for
+ * longer than its owner thinks. Returns false when the table is still shared. */
+static bool part(const struct worker *worker)
+{
+	unsigned keep = (unsigned)worker->fd;
+	char path[32];
+
+	/* Without /proc, nothing of the program could be reached any more. */
+	snprintf(path, sizeof path, "/proc/self/fd/%u", keep);
+	if (access(path, F_OK) < 0 || close_range(keep + 1, ~0u, CLOSE_RANGE_UNSHARE) < 0)
+		return false;
+	if (keep > 3)
+		close_range(3, keep - 1, 0);
+	return true;
+}
+
 static void *serve(void *argument)
 {
 	struct worker *worker = argument;
+	bool apart = worker->apart && part(worker);
 
 	pthread_mutex_lock(&worker->mutex);
 	for (;;) {
@@ -63,6 +84,7 @@ static void *serve(void *argument)
 			break;
 		job = take(&worker->submitted);
 		pthread_mutex_unlock(&worker->mutex);
+		job->apart = apart;
 		worker->run(job);
 		pthread_mutex_lock(&worker->mutex);
 		put(&worker->finished, job);
@@ -75,7 +97,7 @@ static void *serve(void *argument)
 	return NULL;
 }
 
-struct worker *worker_new(unsigned threads, void (*run)(struct worker_job *job))
+static struct worker *start(unsigned threads, void (*run)(struct worker_job *job), bool apart)
 {
 	struct worker *worker = xcalloc(1, sizeof *worker);
 	sigset_t all, before;
@@ -84,6 +106,7 @@ struct worker *worker_new(unsigned threads, void (*run)(struct worker_job *job))
 	pthread_mutex_init(&worker->mutex, NULL);
 	pthread_cond_init(&worker->work, NULL);
 	worker->run = run;
+	worker->apart = apart;
 	worker->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (worker->fd < 0)
 		error = errno;
@@ -103,6 +126,16 @@ struct worker *worker_new(unsigned threads, void (*run)(struct worker_job *job))
 		return NULL;
 	}
 	return worker;
+}
+
+struct worker *worker_new(unsigned threads, void (*run)(struct worker_job *job))
+{
+	return start(threads, run, false);
+}
+
+struct worker *worker_new_apart(unsigned threads, void (*run)(struct worker_job *job))
+{
+	return start(threads, run, true);
 }
 
 void worker_free(struct worker *worker)

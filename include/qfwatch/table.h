@@ -99,6 +99,9 @@ void table_free(struct table *table); /* NULL is fine */
 /* The message of that name, or MSGREF_NONE. length is at most TABLE_MAX_ID. */
 msgref table_find(const struct table *table, uint16_t directory, const char *id, size_t length);
 
+/* That name is going to be looked for: asks for the memory where it would stand. */
+void table_expect(const struct table *table, uint16_t directory, const char *id, size_t length);
+
 /* Adds one that must not be there yet: state MESSAGE_NEW, everything else zero, no deadline. */
 msgref table_insert(struct table *table, uint16_t directory, const char *id, size_t length);
 

@@ -11,6 +11,7 @@
 /* To be the first member of the caller's job. */
 struct worker_job {
 	struct worker_job *next;
+	bool apart; /* set for run(): this thread has a table of descriptors of its own */
 };
 
 struct worker;
@@ -18,6 +19,11 @@ struct worker;
 /* Starts `threads` threads that call run(job). Returns NULL when that is refused (errno says why).
  */
 struct worker *worker_new(unsigned threads, void (*run)(struct worker_job *job));
+
+/* The same for threads that open and close many files. Each gets a table of descriptors of its own
+ * if the kernel lets it (worker_job.apart), so that they do not wait for each other there; what the
+ * program has open is found in /proc/self/fd only, which is that of its first thread. */
+struct worker *worker_new_apart(unsigned threads, void (*run)(struct worker_job *job));
 
 /* Waits for the jobs under way, forgets those not begun, ends the threads. The caller gets none of
  * them back: take what is finished first, and free the rest after. NULL is fine. */

@@ -1,7 +1,8 @@
 /* bench_reaction.c - from sendmail's release of a due qf until it stands in the next tier, with
- * SCALE messages in the spool; then the same while another process rewrites 2,000 qf a second
- * (LOAD), and because a disk may not take so many, once more with a spool in memory. reaction.h
- * says what the clock covers.
+ * SCALE messages in the spool: with the watcher on one processor, the mail server and whoever
+ * observes on another, and once more wherever the scheduler puts them; then the same while another
+ * process rewrites 2,000 qf a second (LOAD), and because a disk may not take so many, once more
+ * with a spool in memory. reaction.h says what the clock covers.
  *
  * Where the time goes is read off the daemon's own events: message-moved is told (@timestamp) right
  * after a move, and event.duration is the time from the decision until then. So the time from the
@@ -13,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +37,56 @@ static void check(int r, const char *what)
 {
 	if (r < 0)
 		bench_fail("%s: %s", what, strerror(-r));
+}
+
+/* ---- processors ---- */
+
+/* Who is woken is often put on the processor of who woke him, and goes on when that one sleeps: the
+ * observer then hears of a move only when the daemon has nothing left to do, though the qf stands
+ * in its tier long before. */
+struct placing {
+	bool apart; /* in: asked for */
+	cpu_set_t before;
+};
+
+/* The watcher goes to the first of this process's processors, this process to the last. */
+static void place(struct placing *placing, pid_t watcher)
+{
+	cpu_set_t first, last;
+	int cpu = 0;
+
+	if (!placing->apart)
+		return;
+	CPU_ZERO(&first);
+	CPU_ZERO(&last);
+	check(sched_getaffinity(0, sizeof(placing->before), &placing->before) < 0 ? -errno : 0,
+	      "cannot ask for processors");
+	while (!CPU_ISSET(cpu, &placing->before))
+		cpu++;
+	CPU_SET(cpu, &first);
+	for (cpu = CPU_SETSIZE - 1; !CPU_ISSET(cpu, &placing->before);)
+		cpu--;
+	CPU_SET(cpu, &last);
+	check(sched_setaffinity(watcher, sizeof(first), &first) < 0 ||
+			      sched_setaffinity(0, sizeof(last), &last) < 0
+		      ? -errno
+		      : 0,
+	      "cannot choose processors");
+}
+
+static void place_back(const struct placing *placing)
+{
+	if (placing->apart)
+		check(sched_setaffinity(0, sizeof(placing->before), &placing->before) < 0 ? -errno
+											  : 0,
+		      "cannot choose processors");
+}
+
+static bool can_be_apart(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) == 0 && CPU_COUNT(&set) > 1;
 }
 
 /* ---- the daemon and the bare loop ---- */
@@ -78,14 +130,18 @@ static void measure(struct reaction *reaction, int64_t rate, struct samples *sam
 	series_add(reached, (double)rewrites * 1e9 / (double)(stats_now() - began));
 }
 
-static void round_of_ours(struct reaction *reaction, int64_t rate, struct series parts[PARTS])
+static void round_of_ours(struct reaction *reaction, int64_t rate, bool apart,
+			  struct series parts[PARTS])
 {
+	struct placing placing = {.apart = apart};
 	struct split split = {.reaction = reaction};
 	struct samples samples = {0};
 	struct service service;
 
 	bench_start(reaction->bench, &service);
+	place(&placing, service.pid);
 	measure(reaction, rate, &samples, &parts[RATE]);
+	place_back(&placing);
 	bench_stop(reaction->bench, &service);
 	bench_each_move(reaction->bench, take_move, &split);
 	if (split.acted.count == 0)
@@ -101,14 +157,18 @@ static void round_of_ours(struct reaction *reaction, int64_t rate, struct series
 	samples_free(&split.rest);
 }
 
-static void round_of_bare(struct reaction *reaction, int64_t rate, struct series parts[PARTS])
+static void round_of_bare(struct reaction *reaction, int64_t rate, bool apart,
+			  struct series parts[PARTS])
 {
+	struct placing placing = {.apart = apart};
 	struct samples samples = {0};
 	struct bare_watch bare;
 
 	check(bare_watch_start(&bare, &reaction->from, &reaction->to, BENCH_DUE),
 	      "cannot start the bare loop");
+	place(&placing, bare.pid);
 	measure(reaction, rate, &samples, &parts[RATE]);
+	place_back(&placing);
 	bare_watch_stop(&bare);
 	series_add(&parts[WHOLE], (double)samples_percentile(&samples, 50));
 	series_add(&parts[P99], (double)samples_percentile(&samples, 99));
@@ -116,8 +176,9 @@ static void round_of_bare(struct reaction *reaction, int64_t rate, struct series
 }
 
 /* `memory`: how many messages there are in memory; 0: the spool is the usual one. */
-static void show_reaction(struct reaction *reaction, int64_t rate, uint64_t memory)
+static void show_reaction(struct reaction *reaction, int64_t rate, uint64_t memory, bool apart)
 {
+	bool again = !rate && !memory && !apart && can_be_apart();
 	struct series ours[PARTS] = {0}, bare[PARTS] = {0};
 	char what[80], key[40], number[32];
 	static const struct {
@@ -132,8 +193,8 @@ static void show_reaction(struct reaction *reaction, int64_t rate, uint64_t memo
 	};
 
 	for (int i = 0; i < reaction->bench->rounds; i++) {
-		round_of_bare(reaction, rate, bare);
-		round_of_ours(reaction, rate, ours);
+		round_of_bare(reaction, rate, apart, bare);
+		round_of_ours(reaction, rate, apart, ours);
 	}
 	if (memory)
 		snprintf(what, sizeof(what), "reaction, the same with %s in memory",
@@ -141,6 +202,8 @@ static void show_reaction(struct reaction *reaction, int64_t rate, uint64_t memo
 	else if (rate)
 		snprintf(what, sizeof(what), "reaction, median, %s rewrites/s besides",
 			 stats_thousands((uint64_t)rate, number, sizeof(number)));
+	else if (again)
+		snprintf(what, sizeof(what), "reaction, placed by the scheduler");
 	else
 		snprintf(what, sizeof(what), "reaction, median, %s in the spool",
 			 stats_thousands(reaction->bench->scale, number, sizeof(number)));
@@ -153,13 +216,19 @@ static void show_reaction(struct reaction *reaction, int64_t rate, uint64_t memo
 			.bare = bare[i],
 		};
 
-		if (ours[i].count == 0 || (rate && !memory && i >= DECIDED && i <= REST))
+		if (ours[i].count == 0 ||
+		    (((rate && !memory) || again) && i >= DECIDED && i <= REST))
 			continue;
 		snprintf(key, sizeof(key), "reaction-%s%s",
-			 memory ? "memory-"
-			 : rate ? "load-"
-				: "",
+			 memory	 ? "memory-"
+			 : rate	 ? "load-"
+			 : again ? "placed-"
+				 : "",
 			 rows[i].key);
+		if (again) {
+			row_print(&row);
+			continue;
+		}
 		if (i == WHOLE) {
 			row.reach = "<= 100 us";
 			row.reach_value = 100 * STATS_US;
@@ -358,9 +427,11 @@ int main(void)
 	bench_make_spool(&bench);
 	bench_policy(&bench, BENCH_DUE_RULE);
 	reaction_open(&reaction, &bench);
-	show_reaction(&reaction, 0, 0);
+	show_reaction(&reaction, 0, 0, can_be_apart());
+	if (can_be_apart())
+		show_reaction(&reaction, 0, 0, false);
 	show_parts(&reaction);
-	show_reaction(&reaction, rate, 0);
+	show_reaction(&reaction, rate, 0, false);
 	reaction_close(&reaction);
 	memory = bench_fill_memory(&bench);
 	if (memory == 0) {
@@ -369,7 +440,7 @@ int main(void)
 	}
 	bench_policy(&bench, BENCH_DUE_RULE);
 	reaction_open(&reaction, &bench);
-	show_reaction(&reaction, rate, memory);
+	show_reaction(&reaction, rate, memory, false);
 	reaction_close(&reaction);
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -117,6 +118,32 @@ static void read_by_threads(void)
 	what_they_say(1);
 	/* Where threads are refused. */
 	what_they_say(0);
+}
+
+/* The threads have descriptors of their own, and no copy of what the program has open: else a lock
+ * would be held until they end. */
+static void no_lock_is_kept(void)
+{
+	static const char *const names[] = {"qf1", NULL};
+	int held, other;
+	struct gather_batch *batch;
+
+	testing_queue("Q", false);
+	testing_enqueue("Q", "1", 1);
+	held = open("Q/qf1", O_RDONLY | O_CLOEXEC);
+	other = open("Q/qf1", O_RDONLY | O_CLOEXEC);
+	check(held >= 0 && other >= 0);
+	check(flock(held, LOCK_EX | LOCK_NB) == 0);
+	begin(1);
+	batch = read_names(names, false);
+	check(batch->job.apart);
+	check_equal(batch->items[0].trouble, TROUBLE_NONE);
+	gather_put(gather, batch);
+	check(flock(other, LOCK_EX | LOCK_NB) < 0);
+	close(held);
+	check(flock(other, LOCK_EX | LOCK_NB) == 0);
+	close(other);
+	finish();
 }
 
 /* Nothing but a plain, sound file is read, whatever the directory said of it. */
@@ -379,14 +406,9 @@ static void without_rights(void)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		APART(read_by_threads),
-		APART(odd_files),
-		APART(texts_have_an_end),
-		APART(compared),
-		APART(replaced_meanwhile),
-		APART(folder_replaced),
-		APART(bounded),
-		APART(stopped_in_the_middle),
+		APART(read_by_threads),	  APART(no_lock_is_kept), APART(odd_files),
+		APART(texts_have_an_end), APART(compared),	  APART(replaced_meanwhile),
+		APART(folder_replaced),	  APART(bounded),	  APART(stopped_in_the_middle),
 		APART(without_rights),
 	};
 
