@@ -43,14 +43,15 @@ static void check(int r, const char *what)
 
 /* Who is woken is often put on the processor of who woke him, and goes on when that one sleeps: the
  * observer then hears of a move only when the daemon has nothing left to do, though the qf stands
- * in its tier long before. */
+ * in its tier long before. With a processor of its own it does not sleep either: neither how long
+ * it takes to wake up nor what it costs to wake it is of the move. */
 struct placing {
 	bool apart; /* in: asked for */
 	cpu_set_t before;
 };
 
 /* The watcher goes to the first of this process's processors, this process to the last. */
-static void place(struct placing *placing, pid_t watcher)
+static void place(struct placing *placing, struct reaction *reaction, pid_t watcher)
 {
 	cpu_set_t first, last;
 	int cpu = 0;
@@ -72,10 +73,12 @@ static void place(struct placing *placing, pid_t watcher)
 		      ? -errno
 		      : 0,
 	      "cannot choose processors");
+	reaction->arrivals.spin = true;
 }
 
-static void place_back(const struct placing *placing)
+static void place_back(const struct placing *placing, struct reaction *reaction)
 {
+	reaction->arrivals.spin = false;
 	if (placing->apart)
 		check(sched_setaffinity(0, sizeof(placing->before), &placing->before) < 0 ? -errno
 											  : 0,
@@ -139,9 +142,9 @@ static void round_of_ours(struct reaction *reaction, int64_t rate, bool apart,
 	struct service service;
 
 	bench_start(reaction->bench, &service);
-	place(&placing, service.pid);
+	place(&placing, reaction, service.pid);
 	measure(reaction, rate, &samples, &parts[RATE]);
-	place_back(&placing);
+	place_back(&placing, reaction);
 	bench_stop(reaction->bench, &service);
 	bench_each_move(reaction->bench, take_move, &split);
 	if (split.acted.count == 0)
@@ -166,9 +169,9 @@ static void round_of_bare(struct reaction *reaction, int64_t rate, bool apart,
 
 	check(bare_watch_start(&bare, &reaction->from, &reaction->to, BENCH_DUE),
 	      "cannot start the bare loop");
-	place(&placing, bare.pid);
+	place(&placing, reaction, bare.pid);
 	measure(reaction, rate, &samples, &parts[RATE]);
-	place_back(&placing);
+	place_back(&placing, reaction);
 	bare_watch_stop(&bare);
 	series_add(&parts[WHOLE], (double)samples_percentile(&samples, 50));
 	series_add(&parts[P99], (double)samples_percentile(&samples, 99));

@@ -119,8 +119,8 @@ beside:   the same by system calls alone (readdir open read close; inotify; floc
 ratio:    qfwatch / beside, median of the rounds and their spread; with nothing beside, the spread of the rounds themselves.
           yes/no: the target is reached.
 reaction: from just before sendmail's last close until another process has been told that the qf is in its next tier.
-          Without a load, daemon and bare loop have one processor, mail server and observer another; "placed by the scheduler"
-          is without that: who is woken then often waits for the daemon to sleep. All other rows leave it to the scheduler.
+          Without a load, daemon and bare loop have one processor, and mail server and observer, who never sleeps, another;
+          "placed by the scheduler" is without that: who is woken then often waits until the daemon sleeps. So are all other rows.
           Decided: @timestamp less event.duration of its event; lock and move: event.duration; rest: what remains
           (less than nothing when that process hears of the rename before the event is made).
 idle:     voluntary context switches of all threads. memory: VmRSS, less that with an empty spool.

@@ -416,6 +416,7 @@ void bench_watch_arrivals(struct bench_arrivals *arrivals, const struct mta_queu
 	char path[64];
 
 	arrivals->at = arrivals->length = 0;
+	arrivals->spin = false;
 	arrivals->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", queue->qf);
 	if (arrivals->inotify < 0 ||
@@ -451,7 +452,9 @@ bool bench_next_arrival(struct bench_arrivals *arrivals, int64_t deadline,
 			}
 		}
 		left = deadline - stats_now();
-		if (poll(&polled, 1, left > 0 ? (int)(left / STATS_MS) + 1 : 0) == 0 && left <= 0)
+		if ((arrivals->spin ||
+		     poll(&polled, 1, left > 0 ? (int)(left / STATS_MS) + 1 : 0) == 0) &&
+		    left <= 0)
 			return false;
 		length = read(arrivals->inotify, arrivals->buffer, sizeof(arrivals->buffer));
 		arrivals->now = stats_now();

@@ -113,6 +113,7 @@ void bench_each_move(const struct bench *bench,
 /* ---- waiting for messages to come to a tier ---- */
 
 struct bench_arrivals {
+	bool spin; /* asks again and again instead of sleeping */
 	int inotify;
 	char buffer[65536] __attribute__((aligned(8)));
 	size_t at, length;
