@@ -290,26 +290,13 @@ static uint64_t read_tiers(struct printer *printer, struct census *census)
 	return given_up;
 }
 
-static int read_spool(struct printer *printer)
+static void read_census(struct census *census, void *context)
 {
-	struct query *query = printer->query;
-	struct census census = {0};
-	struct problems problems = {0};
-	int code = EXIT_DONE;
+	struct printer *printer = context;
 
-	if (census_open(&census, query->policy_path, query->n_pairs > 0, &problems) < 0) {
-		code = command_report(&problems);
-	} else {
-		if (read_tiers(printer, &census))
-			query_complain(query->command, "--status costs too much on some messages",
-				       "they are left out; write it simpler");
-		fflush(stdout);
-		census_print_troubles(&census, stderr);
-		code = census_problems(&census) ? EXIT_PROBLEM : EXIT_DONE;
-	}
-	problems_free(&problems);
-	census_free(&census);
-	return code;
+	if (read_tiers(printer, census))
+		query_complain(printer->query->command, "--status costs too much on some messages",
+			       "they are left out; write it simpler");
 }
 
 /* ---- */
@@ -333,7 +320,7 @@ static int run(struct query *query)
 	else
 		setvbuf(stdout, NULL, _IOFBF, BUFFER);
 	if (query->spool || ask_daemon(&printer, &code) == QUERY_READ)
-		code = read_spool(&printer);
+		code = query_read_spool(query, read_census, &printer);
 	/* Who has read enough has what he wants. */
 	if ((fflush(stdout) != 0 || ferror(stdout)) && errno != EPIPE) {
 		query_complain(query->command, "cannot write", strerror(errno));

@@ -226,8 +226,9 @@ static void print_shape(struct table *table, struct shape *shape, const char *ti
 	free(text);
 }
 
-static void count_all(struct table *table, struct census *census)
+static void count_all(struct census *census, void *context)
 {
+	struct table *table = context;
 	const struct policy *policy = census->policies[0];
 	struct reader readers[SURVEY_MAX_THREADS] = {0};
 	void *contexts[SURVEY_MAX_THREADS];
@@ -261,26 +262,6 @@ static void count_all(struct table *table, struct census *census)
 	}
 }
 
-static int read_spool(struct table *table)
-{
-	struct census census = {0};
-	struct problems problems = {0};
-	int code;
-
-	if (census_open(&census, table->query.policy_path, table->query.n_pairs > 0, &problems) <
-	    0) {
-		code = command_report(&problems);
-	} else {
-		count_all(table, &census);
-		fflush(stdout);
-		census_print_troubles(&census, stderr);
-		code = census_problems(&census) ? EXIT_PROBLEM : EXIT_DONE;
-	}
-	problems_free(&problems);
-	census_free(&census);
-	return code;
-}
-
 /* ---- */
 
 static int run(struct table *table)
@@ -295,7 +276,7 @@ static int run(struct table *table)
 		table->query.limit = ROWS;
 	}
 	if (table->query.spool || ask_daemon(table, &code) == QUERY_READ)
-		code = read_spool(table);
+		code = query_read_spool(&table->query, count_all, table);
 	if ((fflush(stdout) != 0 || ferror(stdout)) && errno != EPIPE) {
 		query_complain("shape", "cannot write", strerror(errno));
 		code = EXIT_REFUSED;

@@ -153,6 +153,26 @@ int query_load(struct query *query)
 	return code;
 }
 
+int query_read_spool(const struct query *query, void (*read)(struct census *census, void *context),
+		     void *context)
+{
+	struct census census = {0};
+	struct problems problems = {0};
+	int code;
+
+	if (census_open(&census, query->policy_path, query->n_pairs > 0, &problems) < 0) {
+		code = command_report(&problems);
+	} else {
+		read(&census, context);
+		fflush(stdout);
+		census_print_troubles(&census, stderr);
+		code = census_problems(&census) ? EXIT_PROBLEM : EXIT_DONE;
+	}
+	problems_free(&problems);
+	census_free(&census);
+	return code;
+}
+
 char *query_target(const struct query *query, const char *path)
 {
 	char *target = xstrdup(path), number[32];

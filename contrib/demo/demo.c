@@ -547,8 +547,8 @@ static void show_start(const struct demo *demo)
 static void show_end(const struct demo *demo)
 {
 	printf("\n%sAll %d messages accounted for, nothing left over.%s What next:\n"
-	       "  README.md             what each key of a policy does, and how to install "
-	       "qfwatch\n"
+	       "  README.md             what a policy can do, how to install qfwatch, how to see "
+	       "what it does\n"
 	       "  policy.json.example   copy it to /etc/qfwatch/policy.json and put your spool's "
 	       "directories in\n"
 	       "  qfwatch check         tells everything that is wrong with a policy; run "

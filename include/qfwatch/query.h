@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "qfwatch/census.h"
 #include "qfwatch/client.h"
 #include "qfwatch/filter.h"
 #include "qfwatch/policy.h"
@@ -80,6 +81,11 @@ int query_load(struct query *query);
 
 /* A filter of its own for each thread. After query_load; ends the program when memory ends. */
 struct filter *query_filter(const struct query *query, const struct policy *policy);
+
+/* Reads the spool where no daemon answers: `read` is called with its tiers; what cannot be read is
+ * told afterwards. Returns the exit code. */
+int query_read_spool(const struct query *query, void (*read)(struct census *census, void *context),
+		     void *context);
 
 /* The target of a request: `path` with the filters and the limit. The caller frees it. */
 char *query_target(const struct query *query, const char *path);
