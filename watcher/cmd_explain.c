@@ -169,7 +169,7 @@ static int read_at(const char *text, int64_t now, int64_t *ret)
 	snprintf(utc, sizeof utc, "%.*sZ", (int)length - 6, text);
 	if (moment_parse(utc, now, ret) < 0)
 		return -EINVAL;
-	offset = (int64_t)hours * 3600 + minutes * 60;
+	offset = (int64_t)hours * 3600 + (int64_t)minutes * 60;
 	*ret += sign == '+' ? -offset : offset;
 	return 0;
 }

@@ -259,7 +259,7 @@ static void list_one(void *context, const struct survey_facts *facts)
 
 static uint64_t read_tiers(struct printer *printer, struct census *census)
 {
-	struct reader readers[SURVEY_MAX_THREADS];
+	struct reader readers[SURVEY_MAX_THREADS] = {0};
 	void *contexts[SURVEY_MAX_THREADS];
 	pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 	struct survey_order order = {

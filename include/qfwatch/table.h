@@ -2,7 +2,7 @@
  * at most 96 bytes each.
  *
  * A message is named by a number (msgref) that stays the same until it is removed; struct message
- * is 72 bytes, the hash takes 5 to 11 bytes a message and the deadline heap 4. Queue ids longer
+ * is 72 bytes, the hash takes 7 to 13 bytes a message and the deadline heap 4. Queue ids longer
  * than 16 bytes (sendmail's have 14) are kept outside. Memory is taken in pieces and reused, never
  * given back: a spool that was large once will be again.
  */
