@@ -33,6 +33,17 @@ is_at_rest() {
 	[ "$(ticks)" -le $((before + 1)) ]
 }
 
+# large_message ID: one with so many recipients that explaining it takes a while.
+large_message() {
+	{
+		printf 'V8\nT1700000000\nK1700000100\nN1\nP30000\nS<news@example.com>\n'
+		yes 'RPFD:<reader@example.net>' | head -n 400000
+		echo .
+	} >"$T/large"
+	echo body >"$QUEUE/df$1"
+	mv "$T/large" "$QUEUE/qf$1"
+}
+
 # catch_child: asks for explanations, and stops one of the programs that the daemon runs for them, if it has not ended yet.
 catch_child() {
 	for _ in 1 2 3 4 5 6 7 8; do
@@ -48,6 +59,7 @@ is_stopped() {
 	grep -qs '^State:[[:space:]]*T' "/proc/$CHILD/status"
 }
 
+large_message 6A00000000001
 listen_policy "\"listen\": \"unix:$SOCKET\","
 daemon_start
 ok "it answers" wait_until 5 answers 200 --unix-socket "$SOCKET" http://localhost/healthz
