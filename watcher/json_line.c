@@ -73,6 +73,13 @@ static size_t escape(struct json_line *line, const unsigned char *text, size_t l
 		out[5] = hex[text[0] & 15];
 		return 6;
 	}
+	/* C1: a terminal obeys them, too, when a line is looked at there. */
+	if (text[0] == 0xc2 && text[1] < 0xa0) {
+		memcpy(out, "\\u00", 4);
+		out[4] = hex[text[1] >> 4];
+		out[5] = hex[text[1] & 15];
+		return 6;
+	}
 	memcpy(out, text, n);
 	return n;
 }

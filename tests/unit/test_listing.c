@@ -107,6 +107,31 @@ static void unknown(void **state)
 	   "\"rule\":\"r\"}}");
 }
 
+/* What a terminal would obey is not in the line itself, and comes back when it is read. */
+static void obeyed_by_terminals(void **state)
+{
+	static const char qf[] = "V8\nS\xc2\x9b"
+				 "31m\x1b[31m\x7f\nRPFD:\xc3\x9b@a.example\n.\n";
+	struct qtext *qtext = qtext_new();
+	struct policy_text text;
+	struct listing listing = {.tier = "Q", .directory = "/q", .id = "A", .id_length = 1};
+	size_t room;
+	struct json_line line = {0};
+
+	(void)state;
+	listing.has_numbers = true;
+	listing.facts.text = &text;
+	qtext_read(qtext, qf, sizeof qf - 1, &text);
+	room = listing_room(&listing);
+	line = (struct json_line){.buffer = malloc(room + 1), .size = room};
+	listing_put(&listing, &line);
+	line.buffer[line.length] = 0;
+	assert_non_null(strstr(line.buffer, "\"sender\":\"\\u009b31m\\u001b[31m\\u007f\""));
+	assert_non_null(strstr(line.buffer, "\"address\":\"\xc3\x9b@a.example\""));
+	free(line.buffer);
+	qtext_free(qtext);
+}
+
 /* Whatever the bytes are: it can be read, and takes no more than its room. */
 static void any_bytes(void **state)
 {
@@ -207,6 +232,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(whole),
 		cmocka_unit_test(unknown),
+		cmocka_unit_test(obeyed_by_terminals),
 		cmocka_unit_test(any_bytes),
 		cmocka_unit_test(what_comes_next),
 	};
