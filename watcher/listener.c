@@ -98,31 +98,51 @@ static struct sockaddr_un socket_address(const char *path)
 	return address;
 }
 
-/* Does anybody listen on that socket? */
-static bool is_dead(const char *path)
+/* Who listens on that socket: its pid, 0 if that is not told (another's pid namespace), -1 for
+ * nobody. */
+static pid_t find_listener(const char *path)
 {
 	const struct sockaddr_un address = socket_address(path);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool dead = fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) < 0 &&
-		    errno == ECONNREFUSED;
+	struct ucred peer = {0};
+	socklen_t length = sizeof peer;
+	pid_t pid = 0;
 
-	if (fd >= 0)
-		close(fd);
-	return dead;
+	if (fd < 0)
+		return 0;
+	if (connect(fd, (const struct sockaddr *)&address, sizeof address) < 0)
+		pid = errno == ECONNREFUSED ? -1 : 0;
+	else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && peer.pid > 0)
+		pid = peer.pid;
+	close(fd);
+	return pid;
+}
+
+static int refuse_taken(const struct policy_listen *config, pid_t pid, struct problems *problems)
+{
+	char remedy[128];
+
+	if (pid <= 0)
+		return refuse_errno(config, EADDRINUSE, problems);
+	snprintf(remedy, sizeof remedy,
+		 "process %d listens there already: stop it, or change \"listen\"", (int)pid);
+	return refuse(config, EADDRINUSE, strerror(EADDRINUSE), remedy, problems);
 }
 
 /* Removes what a killed daemon has left. Returns 0 when nothing stands in the way. */
 static int clear_place(const struct policy_listen *config, struct problems *problems)
 {
 	struct stat stat;
+	pid_t pid;
 
 	if (lstat(config->path, &stat) < 0)
 		return errno == ENOENT ? 0 : refuse_errno(config, errno, problems);
 	if (!S_ISSOCK(stat.st_mode))
 		return refuse(config, EEXIST, "what stands there is no socket",
 			      "remove it, or change \"listen\" in the policy", problems);
-	if (!is_dead(config->path))
-		return refuse_errno(config, EADDRINUSE, problems);
+	pid = find_listener(config->path);
+	if (pid >= 0)
+		return refuse_taken(config, pid, problems);
 	return unlink(config->path) == 0 || errno == ENOENT ? 0
 							    : refuse_errno(config, errno, problems);
 }

@@ -117,11 +117,13 @@ static void places(void **state)
 {
 	struct policy_listen config = unix_socket();
 	struct listener first = LISTENER_NONE, second = LISTENER_NONE;
+	char who[64];
 	int fd;
 
 	(void)state;
 	opens(&config, &first);
-	is_refused(&config, EADDRINUSE, "another qfwatch");
+	snprintf(who, sizeof who, "process %d listens there already", (int)getpid());
+	is_refused(&config, EADDRINUSE, who);
 	assert_true(listener_is_there(&first));
 	/* A daemon that was killed leaves its name. Here it does not quite end, so that its inode is
 	 * not taken again. */
