@@ -74,6 +74,25 @@ static void take_number(struct qfile_reader *reader, uint8_t which, uint32_t *re
 		object(reader, bad);
 }
 
+/* Of a line whose first letter says all that counts. */
+static void note(struct qfile *file, char line)
+{
+	switch (line) {
+	case 'R':
+		file->recipients++;
+		break;
+	case 'S':
+		file->has_sender = true;
+		break;
+	case 'd':
+		file->data_elsewhere = true;
+		break;
+	case 'q':
+		file->quarantined = true;
+		break;
+	}
+}
+
 static void end_line(struct qfile_reader *reader)
 {
 	switch (reader->line) {
@@ -90,22 +109,12 @@ static void end_line(struct qfile_reader *reader)
 	case 'N':
 		take_number(reader, SEEN_ATTEMPTS, &reader->file.attempts, QFILE_BAD_ATTEMPTS);
 		break;
-	case 'R':
-		reader->file.recipients++;
-		break;
-	case 'S':
-		reader->file.has_sender = true;
-		break;
-	case 'd':
-		reader->file.data_elsewhere = true;
-		break;
-	case 'q':
-		reader->file.quarantined = true;
-		break;
 	case '.':
 		if (reader->dot_only)
 			reader->ended = true;
 		break;
+	default:
+		note(&reader->file, reader->line);
 	}
 	reader->line = 0;
 }
@@ -113,6 +122,19 @@ static void end_line(struct qfile_reader *reader)
 static bool counts(char line)
 {
 	return line == 'T' || line == 'K' || line == 'N';
+}
+
+/* Whole lines of which only the first letter counts are most of a qf. Returns where they end. */
+static const char *pass_plain(struct qfile_reader *reader, const char *bytes, const char *end)
+{
+	const char *stop;
+
+	while (bytes < end && !counts(*bytes) && *bytes != '.' &&
+	       (stop = memchr(bytes, '\n', (size_t)(end - bytes)))) {
+		note(&reader->file, *bytes);
+		bytes = stop + 1;
+	}
+	return bytes;
 }
 
 void qfile_feed(struct qfile_reader *reader, const char *bytes, size_t length)
@@ -130,11 +152,11 @@ void qfile_feed(struct qfile_reader *reader, const char *bytes, size_t length)
 			return;
 		}
 		if (reader->line == 0) {
-			/* An empty line has no letter: give it one that means nothing. */
-			if (*bytes == '\n') {
-				bytes++;
-				continue;
-			}
+			bytes = pass_plain(reader, bytes, end);
+			if (bytes == end)
+				return;
+			/* NUL would mean that none has begun: give it a letter that says nothing.
+			 */
 			reader->line = *bytes ? *bytes : ' ';
 			reader->dot_only = *bytes == '.';
 			reader->number_length = 0;

@@ -100,17 +100,27 @@ static void give_back(struct table *table, msgref ref)
 
 /* ---- the hash ---- */
 
-/* FNV-1a over the id, then mixed: ids differ mostly in their last digits. Not keyed: to make ids
- * collide, one must be able to write into the spool, and the cost is then one's own queue being
- * slow. */
+static uint64_t mix(uint64_t h)
+{
+	h *= 0xff51afd7ed558ccdu;
+	return h ^ h >> 32;
+}
+
+/* Eight bytes at a time, mixed so that the last digits, in which ids differ mostly, reach all bits.
+ * Not keyed: to make ids collide, one must be able to write into the spool, and the cost is then
+ * one's own queue being slow. */
 static uint64_t hash_of(uint16_t directory, const char *id, size_t length)
 {
-	uint64_t h = 0xcbf29ce484222325u ^ directory;
+	uint64_t h = 0xcbf29ce484222325u ^ (uint64_t)directory << 8 ^ length, word = 0;
 
-	for (size_t i = 0; i < length; i++)
-		h = (h ^ (unsigned char)id[i]) * 0x100000001b3u;
-	h ^= h >> 32;
-	return h * 0x9e3779b97f4a7c15u;
+	for (; length >= sizeof word; id += sizeof word, length -= sizeof word) {
+		memcpy(&word, id, sizeof word);
+		h = mix(h ^ word);
+	}
+	word = 0;
+	while (length--)
+		word = word << 8 | (unsigned char)*id++;
+	return mix(h ^ word) * 0x9e3779b97f4a7c15u;
 }
 
 static uint32_t home(const struct table *table, uint64_t hash)
