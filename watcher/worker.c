@@ -71,7 +71,7 @@ static bool part(const struct worker *worker)
 static void *serve(void *argument)
 {
 	struct worker *worker = argument;
-	bool apart = worker->apart && part(worker);
+	bool begun = false, apart = false;
 
 	pthread_mutex_lock(&worker->mutex);
 	for (;;) {
@@ -84,6 +84,10 @@ static void *serve(void *argument)
 			break;
 		job = take(&worker->submitted);
 		pthread_mutex_unlock(&worker->mutex);
+		/* With the first job: many threads never get one. */
+		if (!begun && worker->apart)
+			apart = part(worker);
+		begun = true;
 		job->apart = apart;
 		worker->run(job);
 		pthread_mutex_lock(&worker->mutex);
