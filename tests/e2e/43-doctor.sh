@@ -594,6 +594,10 @@ runners_are_there() {
 	[ -s "$QUEUE.pid" ] && [ -s "$MIDQUEUE.pid" ] && [ -s "$SLOWQUEUE.pid" ]
 }
 must wait_until 10 runners_are_there
+# They have left our process groups for sessions of their own: to be ended with the rest.
+for runner in "$QUEUE" "$MIDQUEUE" "$SLOWQUEUE"; do
+	STARTED+=("$(head -n 1 "$runner.pid")")
+done
 # real [ARGUMENTS...]: what doctor finds here, but for what may be so on this machine
 real() {
 	"$QFWATCH" doctor -c "$POLICY" --sendmail-cf "$T/mail/sendmail.cf" --json "$@" >"$T/doctor.json" 2>"$T/doctor.err"
