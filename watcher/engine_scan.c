@@ -214,6 +214,8 @@ static void submit(struct engine *engine)
 	batch->begun = engine->now;
 	batch->want_text = engine_needs_text(engine, tier);
 	batch->want_size = true;
+	/* The first one starts the threads. */
+	engine->workers_made += gather_fd(engine->gather) < 0;
 	gather_submit(engine->gather, batch);
 }
 
@@ -346,10 +348,8 @@ static enum progress scan_some(struct engine *engine)
 
 	if (!next_directory(engine))
 		return progress == WAITING && !gather_under_way(engine->gather) ? DONE : progress;
-	if (!engine->gather) {
+	if (!engine->gather)
 		engine->gather = gather_new();
-		engine->workers_made++;
-	}
 	if (!engine->batch) {
 		engine->batch = gather_begin(engine->gather, engine->source);
 		if (!engine->batch)

@@ -26,7 +26,8 @@ struct gather_source {
 };
 
 struct gather {
-	struct worker *worker; /* NULL: no threads */
+	struct worker *worker; /* NULL: no threads, or none yet */
+	unsigned threads;      /* to be started with the first batch that is submitted */
 	struct gather_batch *batches[MAX_BATCHES];
 	size_t n_batches, most;
 	size_t under_way;
@@ -174,9 +175,7 @@ struct gather *gather_new_with(unsigned threads)
 
 	if (threads > GATHER_MAX_THREADS)
 		threads = GATHER_MAX_THREADS;
-	/* Refused, or fewer of them: slower. */
-	if (threads)
-		gather->worker = worker_new_apart(threads, run);
+	gather->threads = threads;
 	gather->most = 2 * threads + 2;
 	gather->done_end = &gather->done;
 	return gather;
@@ -252,6 +251,10 @@ void gather_submit(struct gather *gather, struct gather_batch *batch)
 		batch->texts = xreallocarray(NULL, TEXTS, 1);
 	batch->job.apart = false;
 	gather->under_way++;
+	/* Most directories are small, and need none. Refused, or fewer of them: slower. */
+	if (gather->threads)
+		gather->worker = worker_new_apart(gather->threads, run);
+	gather->threads = 0;
 	if (gather->worker) {
 		worker_submit(gather->worker, &batch->job);
 		return;

@@ -68,8 +68,8 @@ struct gather_batch {
 
 struct gather;
 
-/* As many threads as the program may use processors. Never fails: without threads, submitting reads
- * the batch at once. */
+/* As many threads as the program may use processors, started with the first batch that is
+ * submitted. Never fails: without threads, submitting reads the batch at once. */
 struct gather *gather_new(void);
 
 /* For tests: as many threads as said; 0: none. */
@@ -105,7 +105,7 @@ size_t gather_under_way(const struct gather *gather);
 /* The caller believes none of an owner's batches that are under way any more. */
 void gather_give_up(struct gather *gather, uint32_t owner);
 
-/* Readable when one is read; -1 without threads. */
+/* Readable when one is read; -1 without threads, and before they are started. */
 int gather_fd(const struct gather *gather);
 
 #endif
