@@ -278,14 +278,19 @@ struct reading {
 	struct qf_head head;
 };
 
+/* As far as the table keeps them. */
+static uint32_t attempts_of(const struct qfile *file)
+{
+	return file->attempts < TABLE_MAX_ATTEMPTS ? file->attempts : TABLE_MAX_ATTEMPTS;
+}
+
 static void remember(struct engine *engine, msgref ref, const struct reading *reading)
 {
 	const struct qfile *file = reading->file;
 	struct message *message = table_get(engine->table, ref);
 	uint64_t print = reading->print;
 	bool known = message->created != 0;
-	uint32_t attempts =
-		file->attempts < TABLE_MAX_ATTEMPTS ? file->attempts : TABLE_MAX_ATTEMPTS;
+	uint32_t attempts = attempts_of(file);
 	uint32_t before = message->attempts, created = message->created;
 	/* What it says counts, too: a fingerprint may stay the same through a quick rewrite. */
 	bool changed = message->print != print || message->created != file->created ||
@@ -421,9 +426,7 @@ void engine_take_reading(struct engine *engine, msgref ref, const struct gather_
 		engine_use_text(engine, item->text, item->text_length);
 	as_read.created = item->file.created;
 	as_read.last_attempt = item->file.last_attempt;
-	as_read.attempts = item->file.attempts < TABLE_MAX_ATTEMPTS
-				   ? item->file.attempts & TABLE_MAX_ATTEMPTS
-				   : TABLE_MAX_ATTEMPTS;
+	as_read.attempts = attempts_of(&item->file) & TABLE_MAX_ATTEMPTS;
 	as_read.quarantined = item->file.quarantined;
 	if (item->sized)
 		set_size(&as_read, item->body_size);
