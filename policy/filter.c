@@ -390,6 +390,21 @@ uint64_t filter_tiers(const struct filter *filter)
 	return filter->tiers ? filter->tiers : UINT64_MAX;
 }
 
+const char *filter_only_tier(const struct filter *filter, const struct policy *policy)
+{
+	uint64_t tiers = filter_tiers(filter);
+	const char *name = NULL;
+
+	for (size_t i = 0; i < policy->n_tiers; i++) {
+		if (!(tiers >> i & 1))
+			continue;
+		if (name)
+			return NULL;
+		name = policy->tiers[i].name;
+	}
+	return policy->n_tiers > 1 ? name : NULL;
+}
+
 uint64_t filter_given_up(const struct filter *filter)
 {
 	return filter->given_up;
@@ -511,4 +526,18 @@ enum policy_truth filter_match(struct filter *filter, const struct filter_facts 
 		return POLICY_NO;
 	truth = both(truth, match_recipient(filter, facts->text));
 	return truth == POLICY_NO ? POLICY_NO : both(truth, match_status(filter, facts->text));
+}
+
+enum policy_truth filter_match_read(struct filter *filter, const struct policy_message *message,
+				    int64_t now)
+{
+	struct filter_facts facts = {
+		.tier = message->tier,
+		.has_numbers = true,
+		.attempts = message->attempts,
+		.created = message->created,
+		.text = message->text,
+	};
+
+	return filter_match(filter, &facts, now);
 }

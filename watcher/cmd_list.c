@@ -226,11 +226,6 @@ static void list_one(void *context, const struct survey_facts *facts)
 {
 	struct reader *reader = context;
 	const struct policy_message *message = &facts->message;
-	struct filter_facts known = {.tier = message->tier,
-				     .has_numbers = true,
-				     .attempts = message->attempts,
-				     .created = message->created,
-				     .text = message->text};
 	struct listing listing = {.tier = reader->policy->tiers[message->tier].name,
 				  .directory = facts->directory->path,
 				  .id = facts->id,
@@ -240,7 +235,7 @@ static void list_one(void *context, const struct survey_facts *facts)
 	struct json_line line = {0};
 	size_t room;
 
-	if (filter_match(reader->filter, &known, reader->printer->now) != POLICY_YES)
+	if (filter_match_read(reader->filter, message, reader->printer->now) != POLICY_YES)
 		return;
 	listing_next_move(reader->policy, message, reader->printer->now, &listing.next);
 	room = listing_room(&listing) + 1; /* and a line end */

@@ -190,30 +190,11 @@ static void count_one(void *context, const struct survey_facts *facts)
 {
 	struct reader *reader = context;
 	const struct policy_message *message = &facts->message;
-	struct filter_facts known = {.tier = message->tier,
-				     .has_numbers = true,
-				     .attempts = message->attempts,
-				     .created = message->created,
-				     .text = message->text};
 
-	if (message->text && filter_match(reader->filter, &known, reader->table->now) == POLICY_YES)
+	if (message->text &&
+	    filter_match_read(reader->filter, message, reader->table->now) == POLICY_YES)
 		shape_take(reader->shapes[reader->table->each ? message->tier : 0],
 			   reader->table->by, message->text, reader->table->now - message->created);
-}
-
-/* The only tier that is asked for, or NULL. */
-static const char *only_tier(const struct policy *policy, const struct filter *filter)
-{
-	const char *name = NULL;
-
-	for (size_t i = 0; i < policy->n_tiers; i++) {
-		if (!wanted(filter, i))
-			continue;
-		if (name)
-			return NULL;
-		name = policy->tiers[i].name;
-	}
-	return policy->n_tiers > 1 ? name : NULL;
 }
 
 static void print_shape(struct table *table, struct shape *shape, const char *tier)
@@ -251,7 +232,7 @@ static void count_all(struct census *census, void *context)
 			shape_merge(readers[0].shapes[k], readers[i].shapes[k]);
 		if (!table->each)
 			print_shape(table, readers[0].shapes[k],
-				    only_tier(policy, readers[0].filter));
+				    filter_only_tier(readers[0].filter, policy));
 		else if (wanted(readers[0].filter, k))
 			print_shape(table, readers[0].shapes[k], policy->tiers[k].name);
 	}

@@ -146,22 +146,6 @@ static bool read_by(struct http_request *request, enum shape_by *by)
 	return false;
 }
 
-/* The only one of several tiers that is asked for, or NULL. */
-static const char *only_tier(const struct policy *policy, const struct filter *filter)
-{
-	uint64_t tiers = filter_tiers(filter);
-	const char *name = NULL;
-
-	for (size_t i = 0; i < policy->n_tiers; i++) {
-		if (!(tiers >> i & 1))
-			continue;
-		if (name)
-			return NULL;
-		name = policy->tiers[i].name;
-	}
-	return policy->n_tiers > 1 ? name : NULL;
-}
-
 void http_shape(struct http_request *request, const char *rest)
 {
 	static const char *const own[] = {"by", "limit", NULL};
@@ -178,6 +162,6 @@ void http_shape(struct http_request *request, const char *rest)
 	    !http_query_number(request, "limit", UINT32_MAX, &shaping->limit) ||
 	    !read_by(request, &shaping->by))
 		return;
-	tier = only_tier(engine_view_policy(request->http->engine), shaping->walk.filter);
+	tier = filter_only_tier(shaping->walk.filter, engine_view_policy(request->http->engine));
 	shaping->tier = tier ? xstrdup(tier) : NULL;
 }

@@ -73,6 +73,9 @@ bool filter_has_states(const struct filter *filter);
 /* The tiers that are wanted, bit i: policy->tiers[i]. */
 uint64_t filter_tiers(const struct filter *filter);
 
+/* The only one of the policy's several tiers that is wanted, by name; or NULL. */
+const char *filter_only_tier(const struct filter *filter, const struct policy *policy);
+
 /* What is known of a message. Zero-initialise. */
 struct filter_facts {
 	unsigned tier;
@@ -93,6 +96,10 @@ struct filter_facts {
  * nor an age; a state that is not known is none. */
 enum policy_truth filter_match(struct filter *filter, const struct filter_facts *facts,
 			       int64_t now);
+
+/* The same of a message that was read: what is known of it are the policy's facts, and no state. */
+enum policy_truth filter_match_read(struct filter *filter, const struct policy_message *message,
+				    int64_t now);
 
 /* How often a regular expression was given up because it cost too much (policy/pattern.h): the
  * message is taken not to match. */

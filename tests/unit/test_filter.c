@@ -360,6 +360,57 @@ static void tier_with_a_comma(void **state)
 	policy_free(own);
 }
 
+/* What a survey reads of a message is all that a filter asks for, but for its state. */
+static void read_messages(void **state)
+{
+	static const struct {
+		const char *key, *value;
+		enum policy_truth truth;
+	} table[] = {
+		{"tier", "B", POLICY_YES},
+		{"tier", "A", POLICY_NO},
+		{"attempts", "7", POLICY_YES},
+		{"attempts", "8", POLICY_NO},
+		{"age", ">1h", POLICY_YES},
+		{"age", "<1h", POLICY_NO},
+		{"domain", "example.net", POLICY_NO},
+		{"state", "idle", POLICY_NO},
+	};
+	struct policy_text text = {0};
+	struct policy_message message = {
+		.tier = 1, .attempts = 7, .created = NOW - 7200, .text = &text};
+
+	(void)state;
+	for (size_t i = 0; i < N(table); i++) {
+		struct filter *filter = make(table[i].key, table[i].value);
+
+		if (filter_match_read(filter, &message, NOW) != table[i].truth)
+			fail_msg("%s %s", table[i].key, table[i].value);
+		filter_free(filter);
+	}
+	struct filter *filter = make("status", "x");
+
+	message.text = NULL;
+	assert_int_equal(filter_match_read(filter, &message, NOW), POLICY_UNKNOWN);
+	filter_free(filter);
+}
+
+static void the_only_tier(void **state)
+{
+	struct policy alone = *policy;
+	struct filter *one = make("tier", "B"), *two = make("tier", "B,C"), *all = filter_new();
+
+	(void)state;
+	assert_string_equal(filter_only_tier(one, policy), "B");
+	assert_null(filter_only_tier(two, policy));
+	assert_null(filter_only_tier(all, policy));
+	alone.n_tiers = 1; /* needs no name */
+	assert_null(filter_only_tier(all, &alone));
+	filter_free(one);
+	filter_free(two);
+	filter_free(all);
+}
+
 static void costly(void **state)
 {
 	struct filter *filter = make("status", "(a+)+$");
@@ -500,6 +551,8 @@ int main(void)
 		cmocka_unit_test(senders_without_a_domain),
 		cmocka_unit_test(several),
 		cmocka_unit_test(tier_with_a_comma),
+		cmocka_unit_test(read_messages),
+		cmocka_unit_test(the_only_tier),
 		cmocka_unit_test(costly),
 		cmocka_unit_test(any_values),
 		cmocka_unit_test(empty),
