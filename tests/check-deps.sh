@@ -18,7 +18,7 @@ problem text pool paths wildcard pattern suggest syntax file load_value load_add
 log qfile qtext trouble sendmail_cf runner rights processes shell qctrl qctrl_pattern sha256 addresses
 qctrl_policy qctrl_policy_parts qctrl_when qctrl_comment
 exposition table domains ages tally labels claim listener control lock program sink sink_socket sink_stdout sink_file sink_fifo sink_syslog sink_journal locked
-spool scan notify worker
+spool spool_parts spool_plan scan notify worker
 gather
 survey forecast shape listing
 census
