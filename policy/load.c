@@ -303,6 +303,7 @@ static int build(json_t *root, const char *path, struct problems *problems, stru
 	loader.pool = &loaded->pool;
 	loader.folder_error = -paths_folder_of(path, loader.folder);
 	read_policy(&loader);
+	loaded->policy.path = load_kept(&loader, pool_copy(&loaded->pool, path));
 	if (loader.no_memory)
 		r = -ENOMEM;
 	else if (loader.findings)

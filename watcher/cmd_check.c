@@ -64,8 +64,8 @@ static void note_directories(const struct policy *policy, const char *path,
 			snprintf(pointer, sizeof(pointer), "/tiers/%zu/directory", i);
 			problems_add_at(problems, PROBLEM_NOTE,
 					&(struct problem_place){.pointer = pointer},
-					"%s: note: no directory \"%s\" at %s on this machine: run "
-					"would refuse to start here",
+					"%s: no directory \"%s\" on this machine at %s: run would "
+					"refuse to start here",
 					path, tier->directory, pointer);
 		}
 	}

@@ -7,6 +7,8 @@
 #include <fnmatch.h>
 #include <glob.h>
 #include <pwd.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -40,37 +42,50 @@ static const char *user_name(void)
 	return user ? user->pw_name : "this user";
 }
 
+static void tell(struct problems *problems, enum problem_kind kind, const struct policy *policy,
+		 unsigned tier, const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* "PATH: tier NAME at POINTER: ...", as all findings about a policy. */
+static void tell(struct problems *problems, enum problem_kind kind, const struct policy *policy,
+		 unsigned tier, const char *format, ...)
+{
+	char pointer[64], *text = NULL;
+	va_list list;
+
+	va_start(list, format);
+	if (vasprintf(&text, format, list) < 0)
+		text = NULL;
+	va_end(list);
+	snprintf(pointer, sizeof pointer, "/tiers/%u/directory", tier);
+	problems_add_at(problems, kind, &(struct problem_place){.pointer = pointer},
+			"%s%stier %s at %s: %s", policy->path ? policy->path : "",
+			policy->path ? ": " : "", policy->tiers[tier].name, pointer,
+			text ? text : strerror(ENOMEM));
+	free(text);
+}
+
 static void complain(struct problems *problems, const struct policy *policy, unsigned tier,
 		     const char *path, int error)
 {
-	const char *name = policy->tiers[tier].name;
-
 	switch (error) {
 	case ENOENT:
-		problems_add(problems, PROBLEM_INVALID,
-			     "tier %s at /tiers/%u/directory: %s does not exist: create it, or "
-			     "correct the path",
-			     name, tier, path);
+		tell(problems, PROBLEM_INVALID, policy, tier,
+		     "%s does not exist: create it, or correct the path", path);
 		break;
 	case ENOTDIR:
-		problems_add(problems, PROBLEM_INVALID,
-			     "tier %s at /tiers/%u/directory: %s is not a directory: name the "
-			     "queue directory itself",
-			     name, tier, path);
+		tell(problems, PROBLEM_INVALID, policy, tier,
+		     "%s is not a directory: name the queue directory itself", path);
 		break;
 	case EACCES:
 	case EPERM:
 	case EROFS:
-		problems_add(problems, PROBLEM_REFUSED,
-			     "tier %s at /tiers/%u/directory: user %s may not read and write in %s "
-			     "(%s): %s",
-			     name, tier, user_name(), path, strerror(error),
-			     trouble_errno_remedy(error));
+		tell(problems, PROBLEM_REFUSED, policy, tier,
+		     "user %s may not read and write in %s (%s): %s", user_name(), path,
+		     strerror(error), trouble_errno_remedy(error));
 		break;
 	default:
-		problems_add(problems, PROBLEM_REFUSED,
-			     "tier %s at /tiers/%u/directory: %s cannot be opened (%s): %s", name,
-			     tier, path, strerror(error), trouble_errno_remedy(error));
+		tell(problems, PROBLEM_REFUSED, policy, tier, "%s cannot be opened (%s): %s", path,
+		     strerror(error), trouble_errno_remedy(error));
 	}
 }
 
@@ -165,10 +180,8 @@ static void expand(struct spool_plan *plan, const struct spool *spool, const str
 			add_candidate(plan, spool, dir->path, tier);
 	}
 	if (plan->count == before)
-		problems_add(problems, PROBLEM_INVALID,
-			     "tier %s at /tiers/%u/directory: no directory matches %s: create one, "
-			     "or correct the pattern",
-			     t->name, tier, t->directory);
+		tell(problems, PROBLEM_INVALID, policy, tier,
+		     "no directory matches %s: create one, or correct the pattern", t->directory);
 }
 
 static bool inside(const char *inner, const char *outer)
@@ -178,26 +191,25 @@ static bool inside(const char *inner, const char *outer)
 	return strncmp(inner, outer, n) == 0 && inner[n] == '/';
 }
 
+static void tell_inside(const struct candidate *inner, const struct candidate *outer,
+			const struct policy *policy, struct problems *problems)
+{
+	tell(problems, PROBLEM_INVALID, policy, inner->tier,
+	     "%s lies inside %s of tier %s: put them side by side", inner->path, outer->path,
+	     policy->tiers[outer->tier].name);
+}
+
 static void compare(const struct candidate *a, const struct candidate *b,
 		    const struct policy *policy, struct problems *problems)
 {
-	const char *name_a = policy->tiers[a->tier].name, *name_b = policy->tiers[b->tier].name;
-
 	if (a->device == b->device && a->inode == b->inode)
-		problems_add(problems, PROBLEM_INVALID,
-			     "tier %s at /tiers/%u/directory: %s is the same directory as %s of "
-			     "tier %s: give each tier its own",
-			     name_b, b->tier, b->path, a->path, name_a);
+		tell(problems, PROBLEM_INVALID, policy, b->tier,
+		     "%s is the same directory as %s of tier %s: give each tier its own", b->path,
+		     a->path, policy->tiers[a->tier].name);
 	else if (a->real && b->real && inside(b->real, a->real))
-		problems_add(problems, PROBLEM_INVALID,
-			     "tier %s at /tiers/%u/directory: %s lies inside %s of tier %s: put "
-			     "them side by side",
-			     name_b, b->tier, b->path, a->path, name_a);
+		tell_inside(b, a, policy, problems);
 	else if (a->real && b->real && inside(a->real, b->real))
-		problems_add(problems, PROBLEM_INVALID,
-			     "tier %s at /tiers/%u/directory: %s lies inside %s of tier %s: put "
-			     "them side by side",
-			     name_a, a->tier, a->path, b->path, name_b);
+		tell_inside(a, b, policy, problems);
 }
 
 /* Opens a candidate that is not known yet. Returns 0 or -errno, having complained. */
@@ -218,15 +230,14 @@ static int open_candidate(struct candidate *c, const struct policy *policy,
 	c->opened.path = NULL;
 	if (r == -EBUSY) {
 		if (owner)
-			problems_add(problems, PROBLEM_REFUSED,
-				     "tier %s: another qfwatch (pid %ld) already serves %s: stop "
-				     "it first, or leave the spool to it",
-				     policy->tiers[c->tier].name, (long)owner, c->path);
+			tell(problems, PROBLEM_REFUSED, policy, c->tier,
+			     "another qfwatch (pid %ld) already serves %s: stop it first, or leave "
+			     "the spool to it",
+			     (long)owner, c->path);
 		else
-			problems_add(problems, PROBLEM_REFUSED,
-				     "tier %s: another qfwatch already serves %s (it holds %s): "
-				     "stop it first",
-				     policy->tiers[c->tier].name, c->path, lock);
+			tell(problems, PROBLEM_REFUSED, policy, c->tier,
+			     "another qfwatch already serves %s (it holds %s): stop it first",
+			     c->path, lock);
 	} else if (r < 0 && lock) {
 		problems_add(problems, PROBLEM_REFUSED,
 			     "the lock file %s cannot be made (%s): make its folder writable for "

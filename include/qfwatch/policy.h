@@ -221,6 +221,7 @@ struct policy_level {
 };
 
 struct policy {
+	char *path; /* of its file, as it was named: findings begin with it; NULL: none */
 	struct policy_tier *tiers;
 	size_t n_tiers; /* 1 to POLICY_MAX_TIERS */
 	struct policy_rule *rules;

@@ -21,7 +21,7 @@ ok "a rule that is never reached" said 'rule "hidden" that is never reached at /
 ok "moves that can circle" said 'moves that can circle, A -> B -> A, at /rules/0/then/move: "to B", "back" may match the same message'
 ok "what sendmail does before" said 'rule "late" that acts from an age of 6d on at /rules/4/when: sendmail returns messages after 5d'
 ok "a tier without a rule" said 'tier "C" without a rule at /tiers/2'
-ok "a glob that matches nothing" said "note: no directory \"$T/no*\" at /tiers/2/directory"
+ok "a glob that matches nothing" said "no directory \"$T/no*\" on this machine at /tiers/2/directory: run would refuse to start here"
 
 "$QFWATCH" check -c "$POLICY" --json >"$T/check.json" 2>"$T/err"
 is "as JSON: exit code" "$?" 0

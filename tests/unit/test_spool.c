@@ -464,22 +464,27 @@ static void unreadable(void)
 /* One run tells all of them. */
 static void all_at_once(void)
 {
-	static const char *const words[] = {
-		"T1 at /tiers/1/directory: ", "T2 at /tiers/2/directory: ",
-		"T3 at /tiers/3/directory: ", "T4 at /tiers/4/directory: "};
+	static const char *const words[] = {"policy.json: tier T1 at /tiers/1/directory: ",
+					    "policy.json: tier T2 at /tiers/2/directory: ",
+					    "policy.json: tier T3 at /tiers/3/directory: ",
+					    "policy.json: tier T4 at /tiers/4/directory: "};
 	struct problems problems = {0};
+	struct policy policy = TIERS("good", "missing", "file", "good/inner", "none*");
 
 	testing_queue("good", false);
 	testing_queue("good/inner", false);
 	testing_write("file", "text\n");
-	check(plan(TIERS("good", "missing", "file", "good/inner", "none*"), SPOOL_CLAIM,
-		   &problems) < 0);
+	policy.path = (char *)"policy.json";
+	check(plan(policy, SPOOL_CLAIM, &problems) < 0);
 	check_equal(problems.count, 4);
 	for (size_t i = 0; i < N(words); i++) {
+		const char *pointer = strchr(words[i], '/');
 		bool told = false;
 
 		for (size_t k = 0; k < problems.count; k++)
-			told |= strstr(problems.list[k].text, words[i]) != NULL;
+			told |= strncmp(problems.list[k].text, words[i], strlen(words[i])) == 0 &&
+				strncmp(problems.list[k].pointer, pointer, strcspn(pointer, ":")) ==
+					0;
 		check(told);
 	}
 	check_equal(problems_exit_code(&problems), 2);
