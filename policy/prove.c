@@ -463,7 +463,8 @@ static void find_rare_attempts(struct prover *prover, size_t i, int64_t attempts
 	struct text found = {0}, expected = {0};
 
 	add_rule(&found, &prover->policy->rules[i], "");
-	text_add(&found, " that waits for %lld attempts", (long long)attempts);
+	text_add(&found, " that waits for %lld %s", (long long)attempts,
+		 units_plural((uint64_t)attempts, "attempt", "attempts"));
 	text_add(&expected, "sendmail tries a message at most every ");
 	add_duration(&expected, sendmail->min_queue_age);
 	text_add(&expected, " ");

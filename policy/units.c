@@ -151,3 +151,8 @@ char *units_format_size(int64_t bytes, char *buffer, size_t size)
 	}
 	return buffer;
 }
+
+const char *units_plural(uint64_t count, const char *one, const char *many)
+{
+	return count == 1 ? one : many;
+}

@@ -13,6 +13,7 @@
 #include "qfwatch/policy.h"
 #include "qfwatch/prove.h"
 #include "qfwatch/sendmail_cf.h"
+#include "qfwatch/units.h"
 #include "qfwatch/xalloc.h"
 
 static const char usage[] =
@@ -168,8 +169,9 @@ static void print_text(const char *path, const struct policy *policy,
 	for (size_t i = 0; i < problems->count; i++)
 		fprintf(stderr, "%s\n", problems->list[i].text);
 	if (policy)
-		printf("%s: the policy is right: %zu tiers, %zu rules\n", path, policy->n_tiers,
-		       policy->n_rules);
+		printf("%s: the policy is right: %zu %s, %zu %s\n", path, policy->n_tiers,
+		       units_plural(policy->n_tiers, "tier", "tiers"), policy->n_rules,
+		       units_plural(policy->n_rules, "rule", "rules"));
 }
 
 /* ---- the command ---- */

@@ -19,6 +19,7 @@
 #include "qfwatch/event_record.h"
 #include "qfwatch/event_show.h"
 #include "qfwatch/policy.h"
+#include "qfwatch/units.h"
 #include "qfwatch/xalloc.h"
 
 static const char usage[] =
@@ -303,7 +304,7 @@ static enum command_exit finish(struct reader *reader)
 		fprintf(stderr, "qfwatch events: ... and so on\n");
 	if (reader->broken)
 		fprintf(stderr, "qfwatch events: %lu broken line%s left out\n", reader->broken,
-			reader->broken == 1 ? "" : "s");
+			units_plural(reader->broken, "", "s"));
 	for (size_t i = 0; i < reader->n_sources; i++) {
 		const struct event_bound *since = &reader->filter.since;
 

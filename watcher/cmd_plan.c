@@ -105,11 +105,11 @@ static const struct {
 	const char *name;
 	enum policy_action action;
 	int64_t period;
-	const char *what, *unit;
+	const char *one, *many, *unit;
 } limits[] = {
-	{"moves_per_second", POLICY_MOVE, 1, "moves", "a second"},
-	{"deletes_per_minute", POLICY_DELETE, 60, "deletions", "a minute"},
-	{"bounces_per_minute", POLICY_BOUNCE, 60, "bounces", "a minute"},
+	{"moves_per_second", POLICY_MOVE, 1, "move is", "moves are", "a second"},
+	{"deletes_per_minute", POLICY_DELETE, 60, "deletion is", "deletions are", "a minute"},
+	{"bounces_per_minute", POLICY_BOUNCE, 60, "bounce is", "bounces are", "a minute"},
 };
 
 enum { N_LIMITS = sizeof limits / sizeof *limits };
@@ -251,15 +251,17 @@ static void print_limits(const struct plan *plan)
 		forecast_limit(plan->forecasts[0], limits[i].action, limit, limits[i].period,
 			       &line);
 		if (line.seconds > 1)
-			printf("%s %s are due now: about %s at %u %s (limits.%s).\n",
-			       columns_thousands(line.now, number, sizeof number), limits[i].what,
+			printf("%s %s due now: about %s at %u %s (limits.%s).\n",
+			       columns_thousands(line.now, number, sizeof number),
+			       units_plural(line.now, limits[i].one, limits[i].many),
 			       coarse(line.seconds, text, sizeof text), limit, limits[i].unit,
 			       limits[i].name);
 		if (line.longest)
-			printf("limits.%s: up to %s wait for their turn at the end of an hour, %s "
+			printf("limits.%s: up to %s %s turn at the end of an hour, %s "
 			       "at the end of the last one.\n",
 			       limits[i].name,
 			       columns_thousands(line.longest, number, sizeof number),
+			       units_plural(line.longest, "waits for its", "wait for their"),
 			       columns_thousands(line.left, left, sizeof left));
 	}
 }
@@ -282,9 +284,9 @@ static void print_notes(const struct plan *plan)
 	}
 	census_print_troubles(&plan->census, stdout);
 	if (SUM(plan, ignored))
-		printf("%s quarantined messages (hf) are left alone: no rule names "
-		       "\"quarantined\".\n",
-		       columns_thousands(SUM(plan, ignored), number, sizeof number));
+		printf("%s quarantined %s (hf) left alone: no rule names \"quarantined\".\n",
+		       columns_thousands(SUM(plan, ignored), number, sizeof number),
+		       units_plural(SUM(plan, ignored), "message is", "messages are"));
 	if (SUM(plan, gone))
 		printf("%s left while the spool was read.\n",
 		       columns_thousands(SUM(plan, gone), number, sizeof number));
@@ -306,8 +308,9 @@ static void print_all(const struct plan *plan)
 	unsigned hours[16];
 	size_t n = choose_hours(plan->hours, hours);
 
-	printf("%s: %s messages at %s, read in %.1f s\n\n", plan->path,
+	printf("%s: %s %s at %s, read in %.1f s\n\n", plan->path,
 	       columns_thousands(SUM(plan, messages), number, sizeof number),
+	       units_plural(SUM(plan, messages), "message", "messages"),
 	       moment_local(plan->now, when, sizeof when), (double)plan->took / 1e9);
 	printf("Messages that stand there when all is done that is due until then:\n");
 	print_tiers(plan, hours, n);

@@ -244,15 +244,19 @@ static void print_all(const struct policy *policy, const char *path, const struc
 	char first[MOMENT_TEXT], last[MOMENT_TEXT], a[32], b[32], c[32];
 	char span[UNITS_DURATION_TEXT];
 
-	printf("%s on %s events of %s runs, %s to %s (%s)\n", path,
+	printf("%s on %s %s of %s %s, %s to %s (%s)\n", path,
 	       columns_thousands(result->events, a, sizeof a),
+	       units_plural(result->events, "event", "events"),
 	       columns_thousands(result->runs, b, sizeof b),
+	       units_plural(result->runs, "run", "runs"),
 	       moment_local(result->first, first, sizeof first),
 	       moment_local(result->last, last, sizeof last),
 	       units_format_duration(result->last - result->first, span, sizeof span));
-	printf("%s messages; at the end %s are there as recorded, %s as replayed\n\n",
+	printf("%s %s; at the end %s %s there as recorded, %s as replayed\n\n",
 	       columns_thousands(result->messages, a, sizeof a),
+	       units_plural(result->messages, "message", "messages"),
 	       columns_thousands(result->recorded_left, b, sizeof b),
+	       units_plural(result->recorded_left, "is", "are"),
 	       columns_thousands(result->simulated_left, c, sizeof c));
 	print_rules(policy, result);
 	printf("\nMessages in each tier, as recorded and as replayed:\n");

@@ -14,6 +14,7 @@
 #include "qfwatch/moment.h"
 #include "qfwatch/plain.h"
 #include "qfwatch/query.h"
+#include "qfwatch/units.h"
 
 static const char usage[] =
 	"usage: qfwatch status [-c FILE] [--json]\n"
@@ -51,18 +52,20 @@ static void print_first(const json_t *status)
 	size_t troubles = json_array_size(json_object_get(status, "trouble"));
 	const json_t *round = json_object_get(status, "round");
 	bool starting = strcmp(answer_text(round, "running"), "start") == 0;
+	uint64_t messages = answer_count(json_object_get(status, "messages"), "total");
+	uint64_t tiers = answer_count(json_object_get(status, "policy"), "tiers");
 	char number[32], length[MOMENT_TEXT];
 	int64_t uptime = 0;
 
 	answer_number(status, "uptime", &uptime);
 	if (troubles)
-		printf("Trouble: %zu %s. ", troubles, troubles == 1 ? "problem" : "problems");
+		printf("Trouble: %zu %s. ", troubles,
+		       units_plural(troubles, "problem", "problems"));
 	else
 		fputs(starting ? "Starting: " : "Working: ", stdout);
-	printf("%s messages%s in %llu tiers, running for %s%s.\n",
-	       thousands(answer_count(json_object_get(status, "messages"), "total"), number),
-	       starting ? " so far" : "",
-	       (unsigned long long)answer_count(json_object_get(status, "policy"), "tiers"),
+	printf("%s %s%s in %llu %s, running for %s%s.\n", thousands(messages, number),
+	       units_plural(messages, "message", "messages"), starting ? " so far" : "",
+	       (unsigned long long)tiers, units_plural(tiers, "tier", "tiers"),
 	       moment_length(uptime, length, sizeof length),
 	       json_is_true(json_object_get(status, "dry_run")) ? " (dry run: nothing is moved)"
 								: "");

@@ -284,7 +284,7 @@ char *doctor_count(uint64_t count, const char *what, char *buffer, size_t size)
 	char number[32];
 
 	snprintf(buffer, size, "%s %s%s", columns_thousands(count, number, sizeof number), what,
-		 count == 1 ? "" : "s");
+		 units_plural(count, "", "s"));
 	return buffer;
 }
 

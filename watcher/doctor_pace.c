@@ -236,10 +236,11 @@ static void look_at_firing(struct doctor *doctor, unsigned tier)
 	if (!known->attempts || !known->untried || known->most_attempts >= known->attempts)
 		return;
 	finding = doctor_find(doctor, DOCTOR_NEVER_FIRES, (int)tier,
-			      "rule \"%s\" waits in tier %s for %u attempts, and none of its "
+			      "rule \"%s\" waits in tier %s for %u %s, and none of its "
 			      "messages gets there: the most that one has is %u",
 			      known->attempts_rule->name, doctor->policy->tiers[tier].name,
-			      known->attempts, known->most_attempts);
+			      known->attempts, units_plural(known->attempts, "attempt", "attempts"),
+			      known->most_attempts);
 	doctor_evidence(finding, "%s old enough, and not tried any more",
 			doctor_count(known->untried, "message", number, sizeof number));
 	add_newest_attempt(doctor, known, finding);

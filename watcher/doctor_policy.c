@@ -8,6 +8,7 @@
 #include "doctor_parts.h"
 #include "qfwatch/inspect.h"
 #include "qfwatch/prove.h"
+#include "qfwatch/units.h"
 #include "qfwatch/xalloc.h"
 
 /* ---- what rules wait for ---- */
@@ -123,9 +124,11 @@ void doctor_look_at_policy(struct doctor *doctor)
 	if (policy_load(doctor->request.policy, &problems, &doctor->policy) == 0) {
 		policy_prove(doctor->policy, doctor->request.policy, NULL, &problems);
 		learn_rules(doctor);
-		doctor_checked(doctor, "the policy %s: %zu tiers, %zu rules",
-			       doctor->request.policy, doctor->policy->n_tiers,
-			       doctor->policy->n_rules);
+		doctor_checked(doctor, "the policy %s: %zu %s, %zu %s", doctor->request.policy,
+			       doctor->policy->n_tiers,
+			       units_plural(doctor->policy->n_tiers, "tier", "tiers"),
+			       doctor->policy->n_rules,
+			       units_plural(doctor->policy->n_rules, "rule", "rules"));
 	} else {
 		doctor_unchecked(doctor, "the tiers: they stand in the policy");
 	}
@@ -263,6 +266,6 @@ void doctor_look_at_tiers(struct doctor *doctor)
 					 doctor->policy->tiers[directory->tier].name,
 					 directory->path);
 	}
-	doctor_checked(doctor, "%zu queue directories: there, and apart from each other",
-		       doctor->n_directories);
+	doctor_checked(doctor, "%zu %s: there, and apart from each other", doctor->n_directories,
+		       units_plural(doctor->n_directories, "queue directory", "queue directories"));
 }

@@ -7,6 +7,7 @@
 #include "qfwatch/json_text.h"
 #include "qfwatch/moment.h"
 #include "qfwatch/plain.h"
+#include "qfwatch/units.h"
 #include "qfwatch/xalloc.h"
 
 /* Lines of text are not longer, where words allow it. */
@@ -125,7 +126,7 @@ static void print_lines(const char *title, const struct doctor_lines *lines, FIL
 
 static void print_number(size_t number, const char *what, FILE *to)
 {
-	fprintf(to, "%zu %s%s", number, what, number == 1 ? "" : "s");
+	fprintf(to, "%zu %s%s", number, what, units_plural(number, "", "s"));
 }
 
 void doctor_print_text(const struct doctor_report *report, FILE *to)

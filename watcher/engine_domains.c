@@ -255,9 +255,10 @@ static void report(struct engine *engine, const struct policy_window *window, co
 
 	snprintf(domain, sizeof domain, "%.*s", (int)length, name);
 	snprintf(text, sizeof text,
-		 deferred ? "%s: %llu attempts failed within %s"
-			  : "%s takes mail again: %llu delivered within %s",
+		 deferred ? "%s: %llu %s failed within %s"
+			  : "%s takes mail again: %llu %s within %s",
 		 secret ? "a domain" : domain, (unsigned long long)count,
+		 deferred ? units_plural(count, "attempt", "attempts") : "delivered",
 		 units_format_duration(window->within, within, sizeof within));
 	events_emit(engine->events, &event);
 }

@@ -261,8 +261,8 @@ void engine_report_limit(struct engine *engine, const char *what, uint64_t waiti
 		.n_counts = 1,
 	};
 
-	snprintf(text, sizeof text, "%s reached: %llu messages wait for their turn", what,
-		 (unsigned long long)waiting);
+	snprintf(text, sizeof text, "%s reached: %llu %s turn", what, (unsigned long long)waiting,
+		 units_plural(waiting, "message waits for its", "messages wait for their"));
 	events_emit(engine->events, &event);
 }
 
@@ -316,8 +316,10 @@ void engine_report_round(struct engine *engine, int64_t now)
 	};
 
 	snprintf(text, sizeof text,
-		 "memory and spool agree: %zu messages, %llu found, %llu departed (%s)",
-		 table_count(engine->table), (unsigned long long)engine->round_found,
+		 "memory and spool agree: %zu %s, %llu found, %llu departed (%s)",
+		 table_count(engine->table),
+		 units_plural(table_count(engine->table), "message", "messages"),
+		 (unsigned long long)engine->round_found,
 		 (unsigned long long)engine->round_departed, event.reason);
 	events_emit(engine->events, &event);
 }

@@ -139,12 +139,12 @@ static void put_size(const struct explanation *e, FILE *to)
 		return;
 	label(to, "body");
 	put(to, "%lld byte%s\n", (long long)inspected->body.st_size,
-	    inspected->body.st_size == 1 ? "" : "s");
+	    units_plural((uint64_t)inspected->body.st_size, "", "s"));
 }
 
 static void put_recipients(const struct policy_text *text, FILE *to)
 {
-	label(to, text->n_recipients == 1 ? "recipient" : "recipients");
+	label(to, units_plural(text->n_recipients, "recipient", "recipients"));
 	if (text->n_recipients != 1)
 		put(to, "%zu%s", text->n_recipients, text->n_recipients ? ": " : "");
 	for (size_t i = 0; i < text->n_recipients && i < SHOWN_RECIPIENTS; i++) {
@@ -325,7 +325,8 @@ static void put_next(const struct explanation *e, FILE *to)
 		action = explain_action(e->policy, rule->rule);
 		label(to, any ? "" : "next");
 		if (wait->by_attempts)
-			put(to, "after %u more attempt%s", wait->more, wait->more == 1 ? "" : "s");
+			put(to, "after %u more attempt%s", wait->more,
+			    units_plural(wait->more, "", "s"));
 		if (wait->by_attempts && wait->then != INT64_MIN) {
 			put(to, ", not before ");
 			put_moment(e, to, wait->then);

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "qfwatch/units.h"
+
 /* ---- /healthz ---- */
 
 void http_health(struct http_request *request, const char *rest)
@@ -192,13 +194,15 @@ static void put_troubles(struct json_text *body, const struct http *http)
 		put_trouble(body, &any, "move-failed",
 			    "qfwatch list --state failed names them, qfwatch explain ID says why; "
 			    "they are tried again by themselves",
-			    "%llu messages are due, and could not be moved or deleted",
-			    (unsigned long long)failed);
+			    "%llu %s due, and could not be moved or deleted",
+			    (unsigned long long)failed,
+			    units_plural(failed, "message is", "messages are"));
 	if (refused)
 		put_trouble(body, &any, "message-refused",
 			    "qfwatch list --state refused names them, qfwatch explain ID says why",
-			    "%llu messages are not safe to touch, and left alone",
-			    (unsigned long long)refused);
+			    "%llu %s not safe to touch, and left alone",
+			    (unsigned long long)refused,
+			    units_plural(refused, "message is", "messages are"));
 	for (size_t i = 0; events_sink(http->events, i, &sink); i++)
 		if (sink.broken)
 			put_trouble(body, &any, "sink-broken",

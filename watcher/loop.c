@@ -22,6 +22,7 @@
 #include "qfwatch/notify.h"
 #include "qfwatch/supervisor.h"
 #include "qfwatch/textfile.h"
+#include "qfwatch/units.h"
 
 /* How long the sinks may take nothing before a stop, or a single pass, goes on without them. */
 #define PATIENCE (2 * CLOCK_SECOND)
@@ -127,8 +128,9 @@ static void tell_policy_loaded(struct loop *loop, const struct policy *policy)
 		.n_counts = 2,
 	};
 
-	snprintf(text, sizeof text, "policy loaded from %s: %zu tiers, %zu rules",
-		 loop->options->policy, policy->n_tiers, policy->n_rules);
+	snprintf(text, sizeof text, "policy loaded from %s: %zu %s, %zu %s", loop->options->policy,
+		 policy->n_tiers, units_plural(policy->n_tiers, "tier", "tiers"), policy->n_rules,
+		 units_plural(policy->n_rules, "rule", "rules"));
 	events_emit(loop->events, &event);
 }
 
@@ -255,18 +257,22 @@ static void policy_file_touched(struct loop *loop)
 static void tell_status(struct loop *loop, bool to_log)
 {
 	struct engine_counts counts = engine_count(loop->engine);
+	uint64_t dropped = events_dropped(loop->events);
 	char text[400];
 
 	snprintf(text, sizeof text,
-		 "%llu messages; since the start %llu moved, %llu deleted, %llu departed; now %llu "
-		 "busy, %llu failed, %llu "
-		 "refused, %llu directories lost; %llu overflows, %llu events dropped",
-		 (unsigned long long)counts.messages, (unsigned long long)counts.moved,
-		 (unsigned long long)counts.deleted, (unsigned long long)counts.departed,
-		 (unsigned long long)counts.busy, (unsigned long long)counts.failed,
-		 (unsigned long long)counts.refused, (unsigned long long)counts.lost_directories,
+		 "%llu %s; since the start %llu moved, %llu deleted, %llu departed; now %llu busy, "
+		 "%llu failed, %llu refused, %llu %s lost; %llu %s, %llu %s dropped",
+		 (unsigned long long)counts.messages,
+		 units_plural(counts.messages, "message", "messages"),
+		 (unsigned long long)counts.moved, (unsigned long long)counts.deleted,
+		 (unsigned long long)counts.departed, (unsigned long long)counts.busy,
+		 (unsigned long long)counts.failed, (unsigned long long)counts.refused,
+		 (unsigned long long)counts.lost_directories,
+		 units_plural(counts.lost_directories, "directory", "directories"),
 		 (unsigned long long)counts.overflows,
-		 (unsigned long long)events_dropped(loop->events));
+		 units_plural(counts.overflows, "overflow", "overflows"),
+		 (unsigned long long)dropped, units_plural(dropped, "event", "events"));
 	loop->lost_told = counts.lost_directories;
 	supervisor_tell("STATUS=%s", text);
 	if (to_log)
@@ -498,9 +504,10 @@ static void tell_stopped(struct loop *loop)
 	};
 
 	snprintf(text, sizeof text,
-		 "qfwatch stopped (%s): %llu moved, %llu deleted; %llu messages in the spool",
+		 "qfwatch stopped (%s): %llu moved, %llu deleted; %llu %s in the spool",
 		 loop->stop_reason, (unsigned long long)counts.moved,
-		 (unsigned long long)counts.deleted, (unsigned long long)counts.messages);
+		 (unsigned long long)counts.deleted, (unsigned long long)counts.messages,
+		 units_plural(counts.messages, "message", "messages"));
 	events_emit(loop->events, &event);
 }
 

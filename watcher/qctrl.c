@@ -312,8 +312,8 @@ static int read_line(struct line *line, struct qctrl *qctrl, struct qctrl_refusa
 		return refuse(
 			refusal, "write move FROM TO LIMITS, the limits as one word",
 			"qctrl wants two directories and at most one word of limits, here are "
-			"%zu words, and it does not start",
-			line->count);
+			"%zu %s, and it does not start",
+			line->count, units_plural(line->count, "word", "words"));
 	qctrl->from = line->words[0];
 	qctrl->to = line->words[1];
 	qctrl->deletes = !strcmp(qctrl->to, "/dev/null");

@@ -16,6 +16,7 @@
 #include "qfwatch/columns.h"
 #include "qfwatch/moment.h"
 #include "qfwatch/plain.h"
+#include "qfwatch/units.h"
 #include "qfwatch/xalloc.h"
 
 /* Rows where the height is not bounded. */
@@ -357,6 +358,7 @@ static void put_bar(const struct section *section, struct top_page *page, int64_
 	size_t troubles = json_array_size(json_object_get(top->status, "trouble"));
 	const char *running = answer_text(json_object_get(top->status, "round"), "running");
 	char left[512], clock[MOMENT_TEXT], length[MOMENT_TEXT], number[32];
+	uint64_t messages = answer_count(json_object_get(top->status, "messages"), "total");
 	struct top_line *line = new_line(page, TOP_BAR);
 	int64_t uptime = 0;
 	bool clocked;
@@ -366,14 +368,13 @@ static void put_bar(const struct section *section, struct top_page *page, int64_
 		snprintf(left, sizeof left, "qfwatch top: %s",
 			 top->failure[0] ? "no answer yet" : "asking the daemon");
 	else
-		snprintf(left, sizeof left, "qfwatch %s, %s messages, up %s%s%s",
+		snprintf(left, sizeof left, "qfwatch %s, %s %s, up %s%s%s",
 			 top->failure[0]		 ? "DOES NOT ANSWER"
 			 : troubles			 ? "HAS TROUBLE"
 			 : strcmp(running, "start") == 0 ? "is starting"
 							 : "works",
-			 columns_thousands(
-				 answer_count(json_object_get(top->status, "messages"), "total"),
-				 number, sizeof number),
+			 columns_thousands(messages, number, sizeof number),
+			 units_plural(messages, "message", "messages"),
 			 moment_length(uptime, length, sizeof length),
 			 json_is_true(json_object_get(top->status, "dry_run")) ? ", dry run" : "",
 			 top->paused ? ", PAUSED" : "");

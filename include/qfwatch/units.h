@@ -40,4 +40,7 @@ int units_parse_size(const char *text, int64_t *ret_bytes);
  * least UNITS_SIZE_TEXT. */
 char *units_format_size(int64_t bytes, char *buffer, size_t size);
 
+/* The word that goes with so many: `one` with 1, else `many`. */
+const char *units_plural(uint64_t count, const char *one, const char *many);
+
 #endif

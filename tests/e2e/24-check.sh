@@ -23,6 +23,11 @@ ok "what sendmail does before" said 'rule "late" that acts from an age of 6d on 
 ok "a tier without a rule" said 'tier "C" without a rule at /tiers/2'
 ok "a glob that matches nothing" said "no directory \"$T/no*\" on this machine at /tiers/2/directory: run would refuse to start here"
 
+matches "how much it has" "$(cat "$T/out")" "$POLICY: the policy is right: 3 tiers, 5 rules"
+(TIERS="{ \"name\": \"A\", \"directory\": \"$QUEUE\" }"
+	policy_text '{ "name": "r", "tier": "A", "when": { "attempts": 3 }, "then": { "keep": true } }' >"$T/one.json")
+is "how much another has" "$("$QFWATCH" check -c "$T/one.json" 2>/dev/null)" "$T/one.json: the policy is right: 1 tier, 1 rule"
+
 "$QFWATCH" check -c "$POLICY" --json >"$T/check.json" 2>"$T/err"
 is "as JSON: exit code" "$?" 0
 is "as JSON: valid" "$("$TOOLS/jsonq" "$T/check.json" /valid)" true

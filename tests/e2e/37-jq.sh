@@ -29,9 +29,9 @@ is "moves by hour and rule" "$(question 1)" "6 2026-11-22T15h  three attempts
 is "the domains that go slow" "$(question 2)" "4 slow.example.com
 3 example.org
 1 example.net"
-is "how long messages stay" "$(question 3)" "QUEUE: 10 messages, median 230 s, longest 290 s
-MIDQUEUE: 8 messages, median 14160 s, longest 25260 s
-SLOWQUEUE: 1 messages, median 5400 s, longest 5400 s"
+is "how long messages stay" "$(question 3)" "QUEUE: median 230 s, longest 290 s, of 10
+MIDQUEUE: median 14160 s, longest 25260 s, of 8
+SLOWQUEUE: median 5400 s, longest 5400 s, of 1"
 is "one message" "$(question 4 | tr '\t' '|')" "2026-11-22T15:04:00.127456Z|message-moved|QUEUE|MIDQUEUE|attempts 3 >= 3
 2026-11-22T19:00:00.142456Z|message-moved|MIDQUEUE|SLOWQUEUE|attempts 10 >= 10
 2026-11-22T20:30:00.147456Z|message-departed||SLOWQUEUE|"

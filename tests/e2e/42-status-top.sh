@@ -227,5 +227,18 @@ open 80 24 no-such-terminal
 seen "an unknown terminal: exit code 2" "ended with 2"
 seen "and what helps" "(TERM=no-such-terminal) is not known here: set TERM"
 close
+# ---- words for one ---------------------------------------------------------------------------------------------------------
+
+queue_message "$QUEUE" defer.one@example.net
+only=$ID
+ln "$QUEUE/df$only" "$T/outside/df"
+rewrite_qf "$QUEUE/qf$only" 3
+one_refused() {
+	run status
+	grep -q '^  ! 1 message is not safe to touch, and left alone$' "$T/out"
+}
+ok "of one message it speaks in the singular" wait_until 5 one_refused
+rm "$T/outside/df"
+
 daemon_stop
 e2e_end

@@ -298,6 +298,15 @@ static void reads_sizes_that_it_writes(void **state)
 	}
 }
 
+static void words_for_a_number(void **state)
+{
+	(void)state;
+	assert_string_equal(units_plural(0, "message is", "messages are"), "messages are");
+	assert_string_equal(units_plural(1, "message is", "messages are"), "message is");
+	assert_string_equal(units_plural(2, "message is", "messages are"), "messages are");
+	assert_string_equal(units_plural(UINT64_MAX, "", "s"), "s");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -311,6 +320,7 @@ int main(void)
 		cmocka_unit_test(refuses_what_is_too_large),
 		cmocka_unit_test(writes_sizes),
 		cmocka_unit_test(reads_sizes_that_it_writes),
+		cmocka_unit_test(words_for_a_number),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
