@@ -23,9 +23,9 @@ gather
 survey forecast shape listing
 census
 mover mover_copy recover inspect
-events
+events events_parts event_line
 replay replay_parts replay_world replay_lives replay_judge replay_read
-engine engine_parts engine_message engine_report engine_tiers engine_carry engine_limit engine_facts engine_domains engine_program engine_scan engine_tally engine_labels engine_view
+engine engine_parts engine_message engine_action engine_trouble engine_report engine_tiers engine_carry engine_limit engine_facts engine_domains engine_program engine_scan engine_tally engine_labels engine_view
 textfile metrics
 http_library
 http http_parts http_request http_walk http_task http_status http_metrics http_page http_messages http_shape http_tiers http_events http_doctor

@@ -10,29 +10,10 @@
 #include <fcntl.h>
 #include <string.h>
 
-#include "qfwatch/lock.h"
-#include "qfwatch/log.h"
-#include "qfwatch/recover.h"
-
-/* A qf that sendmail is writing is incomplete for milliseconds. */
-#define WRITING_WAIT (2 * CLOCK_SECOND)
-
 /* A qf whose time of modification is as young as this when it is read may be rewritten without a
  * visible change: the clock behind it advances in steps of a few milliseconds (and of 2 s on FAT),
  * so its fingerprint proves nothing. */
 #define RACY (2 * CLOCK_SECOND)
-
-#define FAILED_WAIT_MAX	 (60 * CLOCK_SECOND)
-#define REFUSED_WAIT_MAX (3600 * CLOCK_SECOND)
-#define BOUNCE_WAIT_MAX	 (3600 * CLOCK_SECOND)
-
-/* How a lock is asked for again before it becomes once a second and less. The kernel tells of a
- * close just before it gives up the lock (__fput in fs/file_table.c): hence the first. */
-#define FIRST_WAITS 4u
-
-/* With so many tries in vain (after 0.2, 5 and 50 ms) a lock is held for longer than the end of an
- * attempt: worth an event. */
-#define BUSY_TELL 4
 
 /* How often a qf that is replaced under our eyes is read again at once. */
 #define CHANGED_TRIES 3
@@ -127,145 +108,6 @@ bool engine_has_other_name(struct engine *engine, struct message *message)
 		return true;
 	message->held ^= 1;
 	return false;
-}
-
-static int64_t backoff(unsigned tries, int64_t first, int64_t longest)
-{
-	int64_t wait = first;
-
-	while (tries-- > 1 && wait < longest)
-		wait *= 2;
-	return wait < longest ? wait : longest;
-}
-
-static void one_more_try(struct message *message)
-{
-	if (message->tries < 255)
-		message->tries++;
-}
-
-/* ---- what can go wrong ---- */
-
-/* Another rule may become due before the next try: then the message is asked again. */
-static int64_t not_after(const struct policy_decision *decision, int64_t deadline)
-{
-	if (!decision || decision->again > INT64_MAX / CLOCK_SECOND ||
-	    decision->again * CLOCK_SECOND > deadline)
-		return deadline;
-	return decision->again * CLOCK_SECOND;
-}
-
-/* When to try again what did not work: after `microseconds`, or never in a single pass. */
-static void try_later(struct engine *engine, msgref ref, int64_t microseconds,
-		      const struct policy_decision *decision)
-{
-	int64_t deadline = microseconds == INT64_MAX ? INT64_MAX : engine->now + microseconds;
-
-	table_set_deadline(engine->table, ref,
-			   engine->mode == ENGINE_ONCE ? INT64_MAX : not_after(decision, deadline));
-}
-
-/* Does this trouble differ from the one that was reported last? */
-static bool is_news(struct message *message, enum message_state state, unsigned what)
-{
-	bool news = !(message->flags & MESSAGE_TOLD) || message->state != (unsigned)state ||
-		    message->trouble != what;
-
-	message->trouble = what & 255;
-	message->flags |= MESSAGE_TOLD;
-	return news;
-}
-
-static void refuse(struct engine *engine, msgref ref, enum trouble trouble, int error,
-		   const struct policy_decision *decision)
-{
-	struct message *message = table_get(engine->table, ref);
-	bool news = is_news(message, MESSAGE_REFUSED, (unsigned)trouble);
-
-	if (news)
-		message->tries = 0;
-	one_more_try(message);
-	engine_set_state(engine, message, MESSAGE_REFUSED);
-	try_later(engine, ref,
-		  trouble_may_pass(trouble)
-			  ? backoff(message->tries, CLOCK_SECOND, REFUSED_WAIT_MAX)
-			  : INT64_MAX,
-		  decision);
-	if (!news)
-		return;
-	engine_tally_trouble(engine, message, TALLY_REFUSED, decision ? decision->rule : NULL);
-	engine_report_trouble(engine, EVENT_MESSAGE_REFUSED, message, trouble, error, NULL,
-			      decision);
-}
-
-static void fail(struct engine *engine, msgref ref, enum trouble trouble, int error,
-		 const char *step, const struct policy_decision *decision)
-{
-	struct message *message = table_get(engine->table, ref);
-	bool news = is_news(message, MESSAGE_FAILED, error ? (unsigned)error : (unsigned)trouble);
-
-	if (news)
-		message->tries = 0;
-	one_more_try(message);
-	engine_set_state(engine, message, MESSAGE_FAILED);
-	try_later(engine, ref, backoff(message->tries, CLOCK_SECOND, FAILED_WAIT_MAX), decision);
-	if (!news)
-		return;
-	engine_tally_trouble(engine, message, TALLY_FAILED, decision ? decision->rule : NULL);
-	engine_report_trouble(engine, EVENT_MOVE_FAILED, message, trouble, error, step, decision);
-}
-
-static void busy(struct engine *engine, msgref ref, const struct policy_decision *decision)
-{
-	static const int64_t first_waits[FIRST_WAITS] = {200, 5000, 50000, 500000};
-	struct message *message = table_get(engine->table, ref);
-
-	if (message->state != MESSAGE_BUSY) {
-		message->tries = 0;
-		message->flags &= (uint8_t)~MESSAGE_TOLD;
-		engine_set_state(engine, message, MESSAGE_BUSY);
-	}
-	one_more_try(message);
-	if (message->tries <= FIRST_WAITS)
-		table_set_deadline(engine->table, ref,
-				   engine->now + first_waits[message->tries - 1]);
-	else
-		try_later(engine, ref,
-			  backoff(message->tries - FIRST_WAITS, CLOCK_SECOND, FAILED_WAIT_MAX),
-			  decision);
-	if (message->tries != BUSY_TELL || !is_news(message, MESSAGE_BUSY, TROUBLE_LOCKED))
-		return;
-	engine_tally_trouble(engine, message, TALLY_BUSY, decision->rule);
-	engine_report_trouble(engine, EVENT_MESSAGE_BUSY, message, TROUBLE_LOCKED, 0, NULL,
-			      decision);
-}
-
-/* Empty or incomplete: usually one that is being written. Its writer holds its lock, so it is only
- * refused when it has stood unlocked and unchanged for WRITING_WAIT: any notification about it
- * starts that time anew. */
-static void writing(struct engine *engine, msgref ref, const struct control *control,
-		    enum trouble trouble)
-{
-	struct message *message = table_get(engine->table, ref);
-	uint64_t print = control_print(&control->stat);
-	bool same = message->print == print;
-	bool waited = same && message->state == MESSAGE_WRITING && message->tries == ENGINE_WAITED;
-
-	if (same && message->state == MESSAGE_REFUSED && message->trouble == (unsigned)trouble)
-		return;
-	if (waited && lock_take(control->fd) == 0) {
-		lock_release(control->fd);
-		refuse(engine, ref, trouble, 0, NULL);
-		return;
-	}
-	message->print = print;
-	message->tries = 0;
-	engine_set_state(engine, message, MESSAGE_WRITING);
-	/* A single pass leaves to sendmail what sendmail holds. */
-	if (waited && engine->mode == ENGINE_ONCE)
-		table_set_deadline(engine->table, ref, INT64_MAX);
-	else
-		table_set_deadline(engine->table, ref, engine->now + WRITING_WAIT);
 }
 
 /* ---- looking ---- */
@@ -365,37 +207,9 @@ static void look_at_body(struct engine *engine, struct message *message)
 		message->flags |= MESSAGE_LINKED;
 }
 
-/* Removes what an interrupted move left of this message elsewhere. The qf is locked. */
-static void recover_link(struct engine *engine, struct message *message)
-{
-	const struct qdir *home = engine_directory(engine, message), *other;
-	struct recovery recovery;
-	struct stat body;
-	int error = 0;
+/* ---- asking ---- */
 
-	if (mover_look_at_body(home, table_id(message), message->id_length, &body, &error) !=
-	    TROUBLE_BODY_LINKS) {
-		message->flags &= (uint8_t)~MESSAGE_LINKED;
-		return;
-	}
-	other = recover_second_link(&engine->spool, home, table_id(message), message->id_length,
-				    &body, &error);
-	if (!other)
-		return; /* perhaps in a directory that is lost now: asked again with every look */
-	if (!error)
-		message->flags &= (uint8_t)~MESSAGE_LINKED;
-	recovery =
-		(struct recovery){.id = table_id(message),
-				  .id_length = message->id_length,
-				  .found = "a second link to its df, left by an interrupted move",
-				  .done = error ? NULL : "removed it",
-				  .error = error};
-	engine_report_recovery(engine, other, &recovery);
-}
-
-/* ---- acting ---- */
-
-static void wait_for_time(struct engine *engine, msgref ref, const struct policy_decision *decision)
+void engine_wait_for_time(struct engine *engine, msgref ref, const struct policy_decision *decision)
 {
 	bool never = decision->again == POLICY_NEVER ||
 		     decision->again > INT64_MAX / CLOCK_SECOND || engine->mode == ENGINE_ONCE;
@@ -447,7 +261,7 @@ void engine_take_reading(struct engine *engine, msgref ref, const struct gather_
 			set_size(message, item->body_size);
 			engine_tally_body(engine, message);
 		}
-		wait_for_time(engine, ref, &decision);
+		engine_wait_for_time(engine, ref, &decision);
 		engine->undecided |= counting;
 	}
 	engine_drop_text(engine);
@@ -478,309 +292,10 @@ void engine_decide_from_memory(struct engine *engine, msgref ref)
 		table_push_ready(engine->table, ref);
 		return;
 	}
-	wait_for_time(engine, ref, &decision);
+	engine_wait_for_time(engine, ref, &decision);
 }
 
-/* It stands in `to` now. What memory has under that name there is out of date: the disk had none.
- * `same_file`: it is the qf that was read, so that the notification of our own rename needs no
- * second look. */
-void engine_moved(struct engine *engine, msgref ref, uint16_t to, bool same_file)
-{
-	struct message *message = table_get(engine->table, ref);
-	msgref stale = table_find(engine->table, to, table_id(message), message->id_length);
-
-	if (stale)
-		engine_depart(engine, stale, "it was gone when another message took its place");
-	engine_directory(engine, message)->messages--;
-	engine->spool.dirs[to].messages++;
-	engine_tally_leave(engine, message);
-	table_change_directory(engine->table, ref, to);
-	engine_tally_enter(engine, message);
-	message->visited |= UINT64_C(1) << engine->spool.dirs[to].tier;
-	message->flags &= (uint8_t) ~(MESSAGE_SEEN | MESSAGE_TOLD | MESSAGE_ECHO);
-	message->flags |= (uint8_t)(engine->seen | (same_file ? MESSAGE_ECHO : 0));
-	message->tries = 0;
-	engine_set_state(engine, message, MESSAGE_IDLE);
-	engine_decide_from_memory(engine, ref);
-	if (!same_file || message->flags & MESSAGE_LINKED)
-		table_push_ready(engine->table, ref);
-}
-
-static struct qdir *target_of(struct engine *engine, const struct message *message,
-			      const struct policy_decision *decision)
-{
-	return spool_place(&engine->spool, decision->target,
-			   engine->policy->tiers[decision->target].place, table_id(message),
-			   message->id_length);
-}
-
-/* Tells what would be done, through all the tiers, once for each state of the qf. */
-static void pretend(struct engine *engine, msgref ref, struct policy_decision decision, size_t head)
-{
-	struct message *message = table_get(engine->table, ref);
-	struct message phantom = *message;
-	struct action_report report;
-
-	if (!(message->flags & MESSAGE_TOLD)) {
-		while (decision.action == POLICY_MOVE &&
-		       !(phantom.visited >> decision.target & 1)) {
-			uint16_t from = phantom.directory;
-			const struct qdir *to = target_of(engine, &phantom, &decision);
-
-			if (!to)
-				break;
-			engine_prepare_report(engine, &phantom, &decision, head, &report);
-			engine_report_move(engine, &phantom, engine_tier_name(engine, from),
-					   engine->policy->tiers[decision.target].name, &report, 0);
-			engine->counts.moved++;
-			engine_tally_move(engine, decision.rule, engine->spool.dirs[from].tier,
-					  decision.target, 0, 0);
-			phantom.directory = spool_index(&engine->spool, to);
-			phantom.visited |= UINT64_C(1) << decision.target;
-			engine_follow_up(engine, decision.rule, &phantom);
-			decision = engine_ask(engine, &phantom);
-		}
-		if (decision.action == POLICY_DELETE || decision.action == POLICY_BOUNCE)
-			engine_prepare_report(engine, &phantom, &decision, head, &report);
-		if (decision.action == POLICY_DELETE) {
-			engine_report_delete(engine, &phantom, &report, 0);
-			engine->counts.deleted++;
-			engine_tally(engine, &phantom, TALLY_DELETED);
-			engine_tally_rule(engine, decision.rule, TALLY_RULE_ACTED);
-			engine_follow_up(engine, decision.rule, &phantom);
-		} else if (decision.action == POLICY_BOUNCE) {
-			engine_report_bounce(engine, &phantom, &report, NULL, 0);
-			engine->counts.bounced++;
-			engine_tally(engine, &phantom, TALLY_BOUNCED);
-			engine_tally_rule(engine, decision.rule, TALLY_RULE_ACTED);
-			engine_follow_up(engine, decision.rule, &phantom);
-		}
-		message->flags |= MESSAGE_TOLD;
-	}
-	engine_set_state(engine, message, MESSAGE_IDLE);
-	wait_for_time(engine, ref, &decision);
-}
-
-/* What did not work, and where that leaves the message. */
-void engine_settle(struct engine *engine, msgref ref, struct mover_result result,
-		   const struct policy_decision *decision)
-{
-	struct message *message = table_get(engine->table, ref);
-
-	/* A second link may be what an interrupted move left. */
-	if (result.leftover || result.trouble == TROUBLE_BODY_LINKS)
-		message->flags |= MESSAGE_LINKED;
-	if (result.trouble == TROUBLE_CHANGED)
-		/* The qf or its directory went away under our lock: the next look tells. */
-		fail(engine, ref, TROUBLE_CHANGED, 0, NULL, decision);
-	else if (result.trouble == TROUBLE_ERROR)
-		fail(engine, ref, TROUBLE_ERROR, result.error, result.step, decision);
-	else if (result.trouble)
-		refuse(engine, ref, result.trouble, result.error, decision);
-}
-
-static void act_delete(struct engine *engine, msgref ref, const struct policy_decision *decision,
-		       const struct control *control, int64_t started)
-{
-	struct message *message = table_get(engine->table, ref);
-	const struct qdir *from = engine_directory(engine, message);
-	struct mover_result result = (message->held ? mover_delete_held : mover_delete)(
-		from, table_id(message), message->id_length);
-	struct action_report report;
-
-	if (result.trouble) {
-		engine_settle(engine, ref, result, decision);
-		return;
-	}
-	if (result.leftover)
-		log_warning("qf%.*s in %s is deleted, but a file of it could not be removed: the "
-			    "next start or "
-			    "reconcile tries again",
-			    (int)message->id_length, table_id(message), from->path);
-	engine->counts.deleted++;
-	engine_tally(engine, message, TALLY_DELETED);
-	engine_tally_rule(engine, decision->rule, TALLY_RULE_ACTED);
-	engine_prepare_report(engine, message, decision, control->head, &report);
-	engine_report_delete(engine, message, &report, clock_monotonic() - started);
-	engine_follow_up(engine, decision->rule, message);
-	engine_forget(engine, ref);
-}
-
-static void act_move(struct engine *engine, msgref ref, const struct policy_decision *decision,
-		     struct control *control, int64_t started)
-{
-	struct message *message = table_get(engine->table, ref);
-	uint16_t from = message->directory;
-	struct qdir *target = target_of(engine, message, decision);
-	struct mover_result result;
-	struct action_report report;
-
-	/* The directory that is open may have been renamed or mounted over since the kernel last
-	 * told us. */
-	if (!target || engine_verify_directory(engine, spool_index(&engine->spool, target)) < 0) {
-		fail(engine, ref, TROUBLE_TARGET_LOST, 0, NULL, decision);
-		return;
-	}
-	result = (message->held ? mover_move_held : mover_move)(
-		&engine->spool.dirs[from], target, table_id(message), message->id_length);
-	if (result.trouble == TROUBLE_OTHER_FILE_SYSTEM) {
-		engine_prepare_report(engine, message, decision, control->head, &report);
-		result.error = -engine_carry(engine, ref, spool_index(&engine->spool, target),
-					     control, &report);
-		if (!result.error)
-			return;
-		result.trouble = TROUBLE_ERROR;
-		result.step = "start a worker";
-	}
-	if (result.leftover)
-		message->flags |= MESSAGE_LINKED;
-	if (result.trouble) {
-		engine_settle(engine, ref, result, decision);
-		return;
-	}
-	engine->counts.moved++;
-	engine_tally_move(engine, decision->rule, engine->spool.dirs[from].tier, decision->target,
-			  started, engine_learnt(engine));
-	engine_prepare_report(engine, message, decision, control->head, &report);
-	engine_report_move(engine, message, engine_tier_name(engine, from),
-			   engine->policy->tiers[decision->target].name, &report,
-			   clock_monotonic() - started);
-	engine_moved(engine, ref, spool_index(&engine->spool, target), true);
-	engine_follow_up(engine, decision->rule, message);
-}
-
-/* The lock is for sendmail. */
-static void act_bounce(struct engine *engine, msgref ref, const struct policy_decision *decision,
-		       const struct control *control)
-{
-	struct action_report report;
-
-	engine_prepare_report(engine, table_get(engine->table, ref), decision, control->head,
-			      &report);
-	lock_release(control->fd);
-	engine_bounce(engine, ref, decision, &report);
-}
-
-/* sendmail has ended, and the message is still there. */
-void engine_bounce_failed(struct engine *engine, msgref ref, const struct action_report *report,
-			  const char *outcome, int64_t duration)
-{
-	struct message *message = table_get(engine->table, ref);
-	bool news = is_news(message, MESSAGE_BOUNCING, EAGAIN);
-
-	if (news)
-		message->tries = 0;
-	one_more_try(message);
-	engine_set_state(engine, message, MESSAGE_FAILED);
-	try_later(engine, ref, backoff(message->tries, FAILED_WAIT_MAX, BOUNCE_WAIT_MAX), NULL);
-	if (!news)
-		return;
-	engine_tally_trouble(engine, message, TALLY_FAILED,
-			     policy_find_rule(engine->policy, report->rule));
-	engine_report_bounce(engine, message, report, outcome, duration);
-}
-
-/* The qf is locked, and is what was read. */
-static void act(struct engine *engine, msgref ref, const struct policy_decision *decision,
-		struct control *control, int64_t started)
-{
-	struct message *message = table_get(engine->table, ref);
-
-	if (message->flags & MESSAGE_LINKED) {
-		recover_link(engine, message);
-		/* Somebody else's file has that link: not even for a moment does it get one more.
-		 */
-		if (message->flags & MESSAGE_LINKED) {
-			engine_settle(engine, ref,
-				      (struct mover_result){.trouble = TROUBLE_BODY_LINKS},
-				      decision);
-			return;
-		}
-	}
-	if (decision->action == POLICY_DELETE)
-		act_delete(engine, ref, decision, control, started);
-	else if (decision->action == POLICY_BOUNCE)
-		act_bounce(engine, ref, decision, control);
-	else
-		act_move(engine, ref, decision, control, started);
-}
-
-/* Takes the lock of an open qf and makes sure that the name still means that file. */
-static enum trouble lock(const struct control *control, int directory, const char *name,
-			 int *ret_error)
-{
-	int r = lock_take(control->fd);
-
-	if (r == -EWOULDBLOCK)
-		return TROUBLE_LOCKED;
-	if (r == 0)
-		r = lock_verify(control->fd, directory, name, &control->stat);
-	*ret_error = -r;
-	return r == 0			      ? TROUBLE_NONE
-	       : r == -ENOENT || r == -ESTALE ? TROUBLE_CHANGED
-					      : TROUBLE_ERROR;
-}
-
-/* A qf that did not change since the last try, whose next one has not come: a try that goes through
- * a hidden name and back notifies of itself, and would be its own reason for the next, for ever. */
-static bool is_too_early(const struct engine *engine, const struct message *message)
-{
-	return (message->state == MESSAGE_FAILED || message->state == MESSAGE_REFUSED) &&
-	       message->deadline != INT64_MAX && message->deadline > engine->now;
-}
-
-/* A due message. Returns TROUBLE_CHANGED when it must be read again, else TROUBLE_NONE: all other
- * outcomes are settled. */
-static enum trouble try_to_act(struct engine *engine, msgref ref,
-			       const struct policy_decision *decision, struct control *control,
-			       const char *name)
-{
-	struct message *message = table_get(engine->table, ref);
-	int64_t started = clock_monotonic();
-	enum trouble trouble;
-	int error = 0;
-
-	if (decision->action == POLICY_MOVE && message->visited >> decision->target & 1) {
-		refuse(engine, ref, TROUBLE_CIRCLE, 0, decision);
-		return TROUBLE_NONE;
-	}
-	if (control->file.data_elsewhere) {
-		refuse(engine, ref, TROUBLE_DATA_ELSEWHERE, 0, decision);
-		return TROUBLE_NONE;
-	}
-	if (engine->dry_run) {
-		pretend(engine, ref, *decision, control->head);
-		return TROUBLE_NONE;
-	}
-	if (is_too_early(engine, message))
-		return TROUBLE_NONE;
-	/* The lock first: what is held takes no place in the line from what could go. */
-	trouble = lock(control, engine_directory(engine, message)->qf, name, &error);
-	if (trouble == TROUBLE_CHANGED)
-		return trouble;
-	if (trouble == TROUBLE_LOCKED)
-		busy(engine, ref, decision);
-	else if (trouble == TROUBLE_ERROR)
-		fail(engine, ref, trouble, error, "lock qf", decision);
-	else if (engine_may_act(engine, ref, decision->action))
-		act(engine, ref, decision, control, started);
-	return TROUBLE_NONE;
-}
-
-/* Left by an interrupted move, and not due now: its second link goes all the same. */
-static void recover_idle(struct engine *engine, msgref ref, const struct control *control,
-			 const char *name)
-{
-	struct message *message = table_get(engine->table, ref);
-	int error;
-
-	if (engine->dry_run)
-		return;
-	if (lock(control, engine_directory(engine, message)->qf, name, &error) == TROUBLE_NONE)
-		recover_link(engine, message);
-	else if (message->deadline > engine->now + FAILED_WAIT_MAX)
-		try_later(engine, ref, FAILED_WAIT_MAX, NULL);
-}
+/* ---- a look ---- */
 
 static enum trouble look(struct engine *engine, msgref ref, const char *name,
 			 struct control *control)
@@ -802,15 +317,15 @@ static enum trouble look(struct engine *engine, msgref ref, const char *name,
 	case TROUBLE_CHANGED:
 		return trouble;
 	case TROUBLE_ERROR:
-		fail(engine, ref, trouble, control->error, "read qf", NULL);
+		engine_fail(engine, ref, trouble, control->error, "read qf", NULL);
 		return TROUBLE_NONE;
 	case TROUBLE_EMPTY:
 	case TROUBLE_INCOMPLETE:
-		writing(engine, ref, control, trouble);
+		engine_note_writing(engine, ref, control, trouble);
 		return TROUBLE_NONE;
 	default:
 		message->print = 0; /* nothing of it was taken over */
-		refuse(engine, ref, trouble, control->error, NULL);
+		engine_refuse(engine, ref, trouble, control->error, NULL);
 		return TROUBLE_NONE;
 	}
 	engine->buffer_cut = (off_t)control->head < control->stat.st_size;
@@ -818,7 +333,7 @@ static enum trouble look(struct engine *engine, msgref ref, const char *name,
 	if (r == -ESTALE)
 		return TROUBLE_CHANGED;
 	if (r < 0) {
-		fail(engine, ref, TROUBLE_ERROR, -r, "read qf", NULL);
+		engine_fail(engine, ref, TROUBLE_ERROR, -r, "read qf", NULL);
 		return TROUBLE_NONE;
 	}
 	engine_label(engine, ref);
@@ -835,11 +350,11 @@ static enum trouble look(struct engine *engine, msgref ref, const char *name,
 	if (decision.marks)
 		engine_tell_marks(engine, ref, decision.marks);
 	if (decision.action != POLICY_STAY)
-		return try_to_act(engine, ref, &decision, control, name);
+		return engine_act(engine, ref, &decision, control, name);
 	engine_set_state(engine, message, MESSAGE_IDLE);
-	wait_for_time(engine, ref, &decision);
+	engine_wait_for_time(engine, ref, &decision);
 	if (message->flags & MESSAGE_LINKED)
-		recover_idle(engine, ref, control, name);
+		engine_recover_idle(engine, ref, control, name);
 	return TROUBLE_NONE;
 }
 

@@ -2,16 +2,18 @@
  *
  *   engine.c          turns: notifications, the ready list, deadlines
  *   engine_scan.c     rounds of scans: directories walked, files read by threads, memory swept
- *   engine_message.c  one message: read, decide, act
+ *   engine_message.c  one message: read, remember, ask the policy
+ *   engine_action.c   one that is due: lock, verify, act
+ *   engine_trouble.c  what keeps one where it is, and when it is tried again
  *   engine_carry.c    messages on their way to another file system
  *   engine_facts.c    what the policy may ask of a message
- *   engine_domains.c  recipient domains: failed attempts, deliveries, and who is asked again for
- * them engine_program.c  programs of rules, and sendmail to bounce engine_limit.c    how fast rules
- * may act engine_tiers.c    directories: taken up, lost, found, dropped; a new policy
+ *   engine_domains.c  recipient domains: failed attempts, deliveries, who is asked again for them
+ *   engine_labels.c   the domains that readers see
+ *   engine_program.c  programs of rules, and sendmail to bounce
+ *   engine_limit.c    how fast rules may act
+ *   engine_tiers.c    directories: taken up, lost, found, dropped; a new policy
+ *   engine_tally.c    what is counted
  *   engine_report.c   event records
-#include "qfwatch/gather.h"
-#include "qfwatch/labels.h"
-healthz, and the files of a page; connections, sizes and times have limits)
  */
 #ifndef QFWATCH_ENGINE_PARTS_H
 #define QFWATCH_ENGINE_PARTS_H
@@ -172,10 +174,6 @@ void engine_scan_lost(struct engine *engine, uint16_t directory);
 void engine_scan_stop(struct engine *engine);
 
 /* engine_message.c */
-
-/* message.tries of one in MESSAGE_WRITING whose wait is over. */
-#define ENGINE_WAITED 1
-
 void engine_attend(struct engine *engine, msgref ref);
 void engine_decide_from_memory(struct engine *engine, msgref ref);
 void engine_depart(struct engine *engine, msgref ref, const char *reason);
@@ -187,16 +185,46 @@ msgref engine_learn(struct engine *engine, uint16_t directory, const char *id, s
 		    bool held);
 void engine_take_reading(struct engine *engine, msgref ref, const struct gather_item *item,
 			 int64_t begun);
+struct policy_decision engine_ask(struct engine *engine, const struct message *message);
+/* Sets the deadline that the decision asks for. */
+void engine_wait_for_time(struct engine *engine, msgref ref,
+			  const struct policy_decision *decision);
 
+bool engine_control_name(const struct message *message, char *name);
+bool engine_has_other_name(struct engine *engine, struct message *message);
+
+/* engine_action.c */
+
+/* Acts on a message that is due, if its lock is free. Returns TROUBLE_CHANGED when it must be read
+ * again, else TROUBLE_NONE: all other outcomes are settled. */
+enum trouble engine_act(struct engine *engine, msgref ref, const struct policy_decision *decision,
+			struct control *control, const char *name);
+void engine_recover_idle(struct engine *engine, msgref ref, const struct control *control,
+			 const char *name);
+void engine_moved(struct engine *engine, msgref ref, uint16_t to, bool same_file);
+
+/* engine_trouble.c */
+
+/* message.tries of one in MESSAGE_WRITING whose wait is over. */
+#define ENGINE_WAITED 1
+
+#define ENGINE_FAILED_WAIT_MAX (60 * CLOCK_SECOND)
+
+/* The qf is not to be touched; nothing but the moment is wrong; its lock is held. Each is told
+ * once, and tried again later. decision: NULL if the policy was not asked. */
+void engine_refuse(struct engine *engine, msgref ref, enum trouble trouble, int error,
+		   const struct policy_decision *decision);
+void engine_fail(struct engine *engine, msgref ref, enum trouble trouble, int error,
+		 const char *step, const struct policy_decision *decision);
+void engine_busy(struct engine *engine, msgref ref, const struct policy_decision *decision);
+void engine_note_writing(struct engine *engine, msgref ref, const struct control *control,
+			 enum trouble trouble);
+void engine_try_later(struct engine *engine, msgref ref, int64_t microseconds,
+		      const struct policy_decision *decision);
 void engine_settle(struct engine *engine, msgref ref, struct mover_result result,
 		   const struct policy_decision *decision);
 void engine_bounce_failed(struct engine *engine, msgref ref, const struct action_report *report,
 			  const char *outcome, int64_t duration);
-void engine_moved(struct engine *engine, msgref ref, uint16_t to, bool same_file);
-struct policy_decision engine_ask(struct engine *engine, const struct message *message);
-
-bool engine_control_name(const struct message *message, char *name);
-bool engine_has_other_name(struct engine *engine, struct message *message);
 
 /* engine_carry.c */
 int engine_carry(struct engine *engine, msgref ref, uint16_t to, struct control *control,

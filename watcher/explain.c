@@ -315,7 +315,7 @@ static void look_at_limits(struct explanation *e)
 		      limit);
 }
 
-/* In the order in which the engine looks (try_to_act in engine_message.c). What it keeps in memory
+/* In the order in which the engine looks (engine_act in engine_action.c). What it keeps in memory
  * only, such as where a message has been already, cannot be seen from here. */
 static void look_at_action(struct explain_world *world, struct explanation *e)
 {
