@@ -35,7 +35,9 @@ static const char usage[] =
 	"\n" QUERY_USAGE_FILTERS "      --limit N            no more than that\n"
 	"      --json               JSON Lines, with the names of \"postqueue -j\" and "
 	"more\n" QUERY_USAGE_COMMON "\n"
-	"Exit code 0: done; 1: some messages cannot be read; 3: no answer, and why.\n";
+	"Exit code 0: done; 1: some messages cannot be read, or --status costs too much on them; "
+	"3: no\n"
+	"answer, and why.\n";
 
 /* Bytes that are written at once where nobody reads along. */
 enum { BUFFER = 64 * 1024 };
@@ -46,6 +48,7 @@ struct printer {
 	int64_t now;
 	bool broken;	    /* nobody reads on */
 	size_t printed;	    /* lines */
+	uint64_t given_up;  /* messages on which --status was */
 	atomic_bool enough; /* as many as were asked for, or nobody reads on */
 	int tier_width;
 	size_t width; /* of the terminal; 0: whole lines */
@@ -179,10 +182,25 @@ static bool take_piece(void *context, const char *bytes, size_t length)
 	return feed_put(context, bytes, length);
 }
 
+/* A message; or the last line, which says on how many the filter was given up. */
+static bool take_line(void *context, char *line, size_t length)
+{
+	static const char end[] = "{\"given_up\":";
+	struct printer *printer = context;
+	json_t *last;
+
+	if (strncmp(line, end, sizeof end - 1) != 0)
+		return print_message(context, line, length);
+	last = json_loadb(line, length, 0, NULL);
+	printer->given_up = answer_count(last, "given_up");
+	json_decref(last);
+	return true;
+}
+
 static enum query_next ask_daemon(struct printer *printer, int *ret_code)
 {
 	struct query *query = printer->query;
-	struct feed feed = {.take = print_message, .context = printer};
+	struct feed feed = {.take = take_line, .context = printer};
 	struct client *client = NULL;
 	struct client_trouble trouble;
 	char *target = query_target(query, "/api/v1/messages?format=jsonl");
@@ -252,7 +270,7 @@ static void list_one(void *context, const struct survey_facts *facts)
 	pthread_mutex_unlock(reader->mutex);
 }
 
-static uint64_t read_tiers(struct printer *printer, struct census *census)
+static void read_tiers(struct printer *printer, struct census *census)
 {
 	struct reader readers[SURVEY_MAX_THREADS] = {0};
 	void *contexts[SURVEY_MAX_THREADS];
@@ -263,7 +281,6 @@ static uint64_t read_tiers(struct printer *printer, struct census *census)
 		.contexts = contexts,
 		.stop = &printer->enough,
 	};
-	uint64_t given_up = 0;
 
 	for (unsigned i = 0; i < census->threads; i++) {
 		readers[i] = (struct reader){
@@ -278,20 +295,17 @@ static uint64_t read_tiers(struct printer *printer, struct census *census)
 	order.skip_tiers = ~order.text_tiers;
 	survey_read(&census->survey, &census->spool, &order);
 	for (unsigned i = 0; i < census->threads; i++) {
-		given_up += filter_given_up(readers[i].filter);
+		printer->given_up += filter_given_up(readers[i].filter);
 		filter_free(readers[i].filter);
 		free(readers[i].buffer);
 	}
-	return given_up;
 }
 
 static void read_census(struct census *census, void *context)
 {
 	struct printer *printer = context;
 
-	if (read_tiers(printer, census))
-		query_complain(printer->query->command, "--status costs too much on some messages",
-			       "they are left out; write it simpler");
+	read_tiers(printer, census);
 }
 
 /* ---- */
@@ -316,6 +330,7 @@ static int run(struct query *query)
 		setvbuf(stdout, NULL, _IOFBF, BUFFER);
 	if (query->spool || ask_daemon(&printer, &code) == QUERY_READ)
 		code = query_read_spool(query, read_census, &printer);
+	code = query_tell_given_up(query, printer.given_up, code);
 	/* Who has read enough has what he wants. */
 	if ((fflush(stdout) != 0 || ferror(stdout)) && errno != EPIPE) {
 		query_complain(query->command, "cannot write", strerror(errno));

@@ -34,7 +34,9 @@ static const char usage[] =
 	"      --limit N            so many domains (default 40 in tables; 0: all)\n"
 	"      --json               one JSON object (with --each one a line for each "
 	"tier)\n" QUERY_USAGE_COMMON "\n"
-	"Exit code 0: done; 1: some messages cannot be read; 3: no answer, and why.\n";
+	"Exit code 0: done; 1: some messages cannot be read, or --status costs too much on them; "
+	"3: no\n"
+	"answer, and why.\n";
 
 enum { BY = QUERY_OWN, EACH };
 
@@ -45,7 +47,8 @@ struct table {
 	enum shape_by by;
 	bool each;
 	int64_t now;
-	bool begun; /* something was printed */
+	bool begun;	   /* something was printed */
+	uint64_t given_up; /* messages on which --status was */
 };
 
 /* ---- telling ---- */
@@ -106,6 +109,8 @@ static int print_answer(struct table *table, const char *text, size_t length)
 			putchar('\n');
 		r = print_table(all);
 	}
+	if (r == 0)
+		table->given_up += answer_count(all, "given_up");
 	json_decref(all);
 	table->begun = true;
 	return r;
@@ -190,11 +195,15 @@ static void count_one(void *context, const struct survey_facts *facts)
 {
 	struct reader *reader = context;
 	const struct policy_message *message = &facts->message;
+	struct shape *shape = reader->shapes[reader->table->each ? message->tier : 0];
+	uint64_t given_up = filter_given_up(reader->filter);
 
-	if (message->text &&
-	    filter_match_read(reader->filter, message, reader->table->now) == POLICY_YES)
-		shape_take(reader->shapes[reader->table->each ? message->tier : 0],
-			   reader->table->by, message->text, reader->table->now - message->created);
+	if (!message->text)
+		return;
+	if (filter_match_read(reader->filter, message, reader->table->now) == POLICY_YES)
+		shape_take(shape, reader->table->by, message->text,
+			   reader->table->now - message->created);
+	shape_leave_out(shape, filter_given_up(reader->filter) - given_up);
 }
 
 static void print_shape(struct table *table, struct shape *shape, const char *tier)
@@ -258,6 +267,7 @@ static int run(struct table *table)
 	}
 	if (table->query.spool || ask_daemon(table, &code) == QUERY_READ)
 		code = query_read_spool(&table->query, count_all, table);
+	code = query_tell_given_up(&table->query, table->given_up, code);
 	if ((fflush(stdout) != 0 || ferror(stdout)) && errno != EPIPE) {
 		query_complain("shape", "cannot write", strerror(errno));
 		code = EXIT_REFUSED;

@@ -58,6 +58,12 @@ static void put_message(struct http_request *request, struct list *list,
 
 static void put_end(struct http_request *request, const struct list *list, bool more)
 {
+	uint64_t given_up = filter_given_up(list->walk.filter);
+
+	/* A line of its own, since lines have nothing around them. */
+	if (list->lines && given_up)
+		json_text_add(&request->body, "{\"given_up\":%llu}\n",
+			      (unsigned long long)given_up);
 	if (list->lines)
 		return;
 	json_text_add(&request->body, "],\"next\":");
@@ -65,8 +71,9 @@ static void put_end(struct http_request *request, const struct list *list, bool 
 		json_text_add(&request->body, "\"%lu\"", (unsigned long)list->walk.at);
 	else
 		json_text_add(&request->body, "null");
-	json_text_add(&request->body, ",\"complete\":%s}\n",
-		      engine_view_is_complete(request->http->engine) ? "true" : "false");
+	json_text_add(&request->body, ",\"complete\":%s,\"given_up\":%llu}\n",
+		      engine_view_is_complete(request->http->engine) ? "true" : "false",
+		      (unsigned long long)given_up);
 }
 
 static enum http_progress list_step(struct http_request *request, int64_t until)

@@ -128,6 +128,7 @@ static enum http_progress shape_step(struct http_request *request, int64_t until
 		count(shaping, engine, &message);
 	if (found == HTTP_LATER)
 		return HTTP_MORE;
+	shape_leave_out(shaping->shape, filter_given_up(shaping->walk.filter));
 	if (shaping->n_rows > ROWS_AT_ONCE && http_submit(request, &shaping->task))
 		return HTTP_WAIT;
 	order(&shaping->task);

@@ -7,8 +7,10 @@
 #include <string.h>
 
 #include "qfwatch/answer.h"
+#include "qfwatch/columns.h"
 #include "qfwatch/command.h"
 #include "qfwatch/plain.h"
+#include "qfwatch/units.h"
 #include "qfwatch/xalloc.h"
 
 void query_complain(const char *command, const char *reason, const char *remedy)
@@ -171,6 +173,20 @@ int query_read_spool(const struct query *query, void (*read)(struct census *cens
 	problems_free(&problems);
 	census_free(&census);
 	return code;
+}
+
+int query_tell_given_up(const struct query *query, uint64_t given_up, int code)
+{
+	char number[32], reason[96];
+
+	if (!given_up)
+		return code;
+	snprintf(reason, sizeof reason, "--status costs too much on %s %s",
+		 columns_thousands(given_up, number, sizeof number),
+		 units_plural(given_up, "message, which is left out",
+			      "messages, which are left out"));
+	query_complain(query->command, reason, "write it simpler");
+	return code == EXIT_DONE ? EXIT_PROBLEM : code;
 }
 
 char *query_target(const struct query *query, const char *path)

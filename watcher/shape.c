@@ -36,6 +36,7 @@ struct shape {
 	struct shape_row *ordered; /* what shape_rows gave last */
 	uint64_t message;
 	unsigned column;
+	uint64_t given_up;
 };
 
 /* ---- rows ---- */
@@ -210,6 +211,11 @@ void shape_take(struct shape *shape, enum shape_by by, const struct policy_text 
 		shape_add(shape, qf->domains[i]);
 }
 
+void shape_leave_out(struct shape *shape, uint64_t messages)
+{
+	shape->given_up += messages;
+}
+
 void shape_merge(struct shape *shape, const struct shape *other)
 {
 	for (unsigned i = 0; i < other->n_rows; i++) {
@@ -222,6 +228,7 @@ void shape_merge(struct shape *shape, const struct shape *other)
 		for (unsigned k = 0; k < SHAPE_COLUMNS; k++)
 			to->counts[k] += from->counts[k];
 	}
+	shape->given_up += other->given_up;
 }
 
 /* ---- telling ---- */
@@ -321,9 +328,11 @@ char *shape_json(struct shape *shape, enum shape_by by, const char *tier, int64_
 		json_line_raw(&line, i ? "," : "[");
 		put_row(&line, &rows[i]);
 	}
-	make_room(&line, 64);
+	make_room(&line, 96);
 	json_line_raw(&line, "],\"cut\":");
 	json_line_uint(&line, cut);
+	json_line_raw(&line, ",\"given_up\":");
+	json_line_uint(&line, shape->given_up);
 	json_line_raw(&line, "}");
 	*ret_length = line.length;
 	make_room(&line, 1);

@@ -87,6 +87,10 @@ struct filter *query_filter(const struct query *query, const struct policy *poli
 int query_read_spool(const struct query *query, void (*read)(struct census *census, void *context),
 		     void *context);
 
+/* Says on stderr that --status was given up on so many messages, which are left out: whoever has
+ * read them. Returns the exit code, which was `code` until then. */
+int query_tell_given_up(const struct query *query, uint64_t given_up, int code);
+
 /* The target of a request: `path` with the filters and the limit. The caller frees it. */
 char *query_target(const struct query *query, const char *path);
 

@@ -50,6 +50,10 @@ void shape_add_row(struct shape *shape, unsigned row);
 /* Both for a message whose text is at hand. */
 void shape_take(struct shape *shape, enum shape_by by, const struct policy_text *text, int64_t age);
 
+/* So many messages are not counted, because a regular expression was given up on them (filter.h).
+ */
+void shape_leave_out(struct shape *shape, uint64_t messages);
+
 /* Adds all that another one has counted. */
 void shape_merge(struct shape *shape, const struct shape *other);
 

@@ -109,6 +109,8 @@ filters() {
 	shift 2
 	is "$WHERE: $what" "$(ids "$@")" "$expected"
 }
+# Tries all ways to divide a status before it says no.
+COSTLY='(.+)+[#@]$'
 all_filters() {
 	WHERE=$1
 	filters "a tier" "$(these "$old")" --tier MIDQUEUE
@@ -130,6 +132,19 @@ all_filters() {
 	filters "a status" "$(these "$three" "$one")" --status '(?i)DEFERRED.*451'
 	filters "all of them" "$(these "$three")" --domain example.org --attempts 1 --status 451 --tier QUEUE --age 0s..1h
 	filters "nothing" "" --domain example.org --attempts 2
+	filters "a status that costs too much" "" --status "$COSTLY"
+	is "$WHERE: is told of" "$(tail -n 1 "$T/err")" \
+		"qfwatch list: --status costs too much on 3 messages, which are left out: write it simpler"
+	list --status "$COSTLY" --domain example.org
+	is "$WHERE: by the exit code as well, and of one, too" "$? $(tail -n 1 "$T/err")" \
+		"1 qfwatch list: --status costs too much on 1 message, which is left out: write it simpler"
+	run shape --json --status "$COSTLY"
+	is "$WHERE: shape tells it by its exit code, on stderr" "$? $(tail -n 1 "$T/err")" \
+		"1 qfwatch shape: --status costs too much on 3 messages, which are left out: write it simpler"
+	is "$WHERE: and in its answer" "$(jq -c '[.given_up, .rows[0].total]' "$T/out")" "[3,0]"
+	run shape --json --each --status "$COSTLY"
+	is "$WHERE: and each tier's" "$? $(jq -c '[.tier, .given_up]' "$T/out" | tr '\n' ' ')" \
+		'1 ["QUEUE",2] ["MIDQUEUE",0] ["SLOWQUEUE",1] '
 	is "$WHERE: a limit" "$("$QFWATCH" list -c "$POLICY" --json --limit 2 2>/dev/null | wc -l)" 2
 	is "$WHERE: shape with a filter" "$("$QFWATCH" shape -c "$POLICY" --json --attempts 9 2>/dev/null | jq -c '[.rows[].name]')" \
 		'["TOTAL","mail.example.com"]'

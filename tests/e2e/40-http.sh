@@ -106,7 +106,14 @@ answers "/api/v1/messages?recipient=other@*" 200
 said "by recipient" '[.messages[].queue_id] | join(" ")' 6A00000000002
 answers "/api/v1/messages?status=timed.out&state=idle&domain=(local)" 200
 said "by status, state, and without a domain" '[.messages[].queue_id] | join(" ")' 6A00000000004
+said "nothing was given up" .given_up 0
 said "why it is late" '.messages[0].recipients[0].delay_reason' 'Deferred: Connection timed out'
+answers "/api/v1/messages?status=(.%2B)%2B%5B%23@%5D%24" 200
+said "a status that costs too much is given up, and told" "[.given_up, (.messages | length)] | tostring" "[5,0]"
+answers "/api/v1/messages?format=jsonl&status=(.%2B)%2B%5B%23@%5D%24" 200
+is "in the last line" "$(cat "$T/body")" '{"given_up":5}'
+answers "/api/v1/shape?status=(.%2B)%2B%5B%23@%5D%24" 200
+said "by shape, too" "[.given_up, .rows[0].total] | tostring" "[5,0]"
 answers "/api/v1/messages?limit=2" 200
 pages=$(body '[.messages[].queue_id] | join(" ")')
 cursor=$(body .next)

@@ -239,7 +239,7 @@ static void bounded(void **state)
 
 static void json(void **state)
 {
-	struct shape *shape = shape_new();
+	struct shape *shape = shape_new(), *other = shape_new();
 	size_t length;
 	char *text;
 	json_t *all, *rows;
@@ -251,6 +251,10 @@ static void json(void **state)
 	}
 	shape_message(shape, 0);
 	shape_add(shape, policies_slice("b.example"));
+	shape_leave_out(shape, 2);
+	shape_leave_out(other, 3);
+	shape_merge(shape, other);
+	shape_free(other);
 	text = shape_json(shape, SHAPE_SENDER, "Q\\", 1800000000, 1, &length);
 	assert_int_equal(strlen(text), length);
 	all = json_loads(text, 0, NULL);
@@ -259,6 +263,7 @@ static void json(void **state)
 	assert_string_equal(json_string_value(json_object_get(all, "by")), "sender");
 	assert_string_equal(json_string_value(json_object_get(all, "tier")), "Q\\");
 	assert_int_equal(json_integer_value(json_object_get(all, "cut")), 1);
+	assert_int_equal(json_integer_value(json_object_get(all, "given_up")), 5);
 	assert_int_equal(json_array_size(json_object_get(all, "bounds")), 9);
 	rows = json_object_get(all, "rows");
 	assert_int_equal(json_array_size(rows), 2);
