@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../policy/pattern.h"
+
 static void *must(void *memory)
 {
 	if (!memory)
@@ -114,17 +116,42 @@ static void draw_range(FILE *to, uint64_t *seed, uint32_t most)
 	}
 }
 
+bool policies_costly;
+
+/* It tries all ways to divide a text before it says no. */
+static const char *one_pattern(uint64_t *seed, const char *const *patterns, unsigned n)
+{
+	if (policies_costly && draw(seed, 4) == 0)
+		return "{'regex':'^(.+)+[#~]$'}";
+	return patterns[draw(seed, n)];
+}
+
 static void draw_pattern(FILE *to, uint64_t *seed, const char *const *patterns, unsigned n)
 {
 	unsigned count = draw(seed, 4) ? 1 : 1 + draw(seed, 3);
 
 	if (count == 1) {
-		fputs(patterns[draw(seed, n)], to);
+		fputs(one_pattern(seed, patterns, n), to);
 		return;
 	}
 	for (unsigned i = 0; i < count; i++)
-		fprintf(to, "%c%s", i ? ',' : '[', patterns[draw(seed, n)]);
+		fprintf(to, "%c%s", i ? ',' : '[', one_pattern(seed, patterns, n));
 	fputc(']', to);
+}
+
+static void hurry(const struct policy_condition *condition)
+{
+	if (condition->pattern)
+		pattern_set_budget(condition->pattern, 60);
+	for (size_t i = 0; i < condition->n_children; i++)
+		hurry(&condition->children[i]);
+}
+
+void policies_hurry(const struct policy *policy)
+{
+	for (size_t i = 0; i < policy->n_rules; i++)
+		for (size_t k = 0; k < policy->rules[i].n_conditions; k++)
+			hurry(&policy->rules[i].conditions[k]);
 }
 
 #define PATTERN(to, seed, list) draw_pattern(to, seed, list, sizeof(list) / sizeof((list)[0]))

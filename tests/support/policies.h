@@ -7,6 +7,7 @@
 #ifndef QFWATCH_POLICIES_H
 #define QFWATCH_POLICIES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -46,6 +47,11 @@ uint32_t policies_draw(uint64_t *seed, uint32_t below);
 
 /* Rules with any conditions and actions, as policies_parse takes them. */
 char *policies_draw_rules(uint64_t *seed, unsigned most); /* the caller frees it */
+
+/* Are expressions among them that are given up over most texts? At first not. To have that happen
+ * soon, and not after half a million steps, let a policy hurry before it is asked. */
+extern bool policies_costly;
+void policies_hurry(const struct policy *policy);
 
 /* All conditions of them are of one kind, so that they often have to do with each other. */
 char *policies_draw_related_rules(uint64_t *seed, unsigned most);

@@ -26,13 +26,13 @@ static bool same(const struct policy_decision *a, const struct policy_decision *
 static enum policy_truth judge(const struct policy_condition *condition,
 			       const struct policy_message *message, int64_t now)
 {
-	bool all = condition->kind == POLICY_ALL, unknown = false;
+	bool all = condition->kind == POLICY_ALL, unknown = false, costly = false;
 	enum policy_truth one;
 	int64_t next;
 
 	if (condition->kind == POLICY_NOT) {
 		one = judge(condition->children, message, now);
-		return one == POLICY_UNKNOWN ? one : one == POLICY_NO ? POLICY_YES : POLICY_NO;
+		return one == POLICY_NO ? POLICY_YES : one == POLICY_YES ? POLICY_NO : one;
 	}
 	if (condition->kind != POLICY_ALL && condition->kind != POLICY_ANY)
 		return policy_match(condition, message, now, &next);
@@ -41,8 +41,9 @@ static enum policy_truth judge(const struct policy_condition *condition,
 		if (one == (all ? POLICY_NO : POLICY_YES))
 			return one;
 		unknown |= one == POLICY_UNKNOWN;
+		costly |= one == POLICY_COSTLY;
 	}
-	return unknown ? POLICY_UNKNOWN : all ? POLICY_YES : POLICY_NO;
+	return unknown ? POLICY_UNKNOWN : costly ? POLICY_COSTLY : all ? POLICY_YES : POLICY_NO;
 }
 
 /* And of the rules. */
@@ -61,7 +62,9 @@ static void decide(const struct policy *policy, const struct policy_message *mes
 		    (message->quarantined && !rule->quarantined))
 			continue;
 		holds = judge(&when, message, now);
-		if (holds == POLICY_NO)
+		if (holds == POLICY_COSTLY && !ret->costly)
+			ret->costly = rule;
+		if (holds == POLICY_NO || holds == POLICY_COSTLY)
 			continue;
 		if (holds == POLICY_UNKNOWN) {
 			ret->unknown = true;
@@ -80,7 +83,7 @@ static void decide(const struct policy *policy, const struct policy_message *mes
 }
 
 struct counts {
-	size_t changes, decided, marked, unknown;
+	size_t changes, decided, marked, unknown, costly, costly_changes;
 };
 
 static void check_message(const struct policy *policy, const struct policy_message *message,
@@ -92,6 +95,7 @@ static void check_message(const struct policy *policy, const struct policy_messa
 	policy_decide(policy, message, now, &decision);
 	decide(policy, message, now, &plain);
 	assert_true(same(&decision, &plain));
+	assert_ptr_equal(decision.costly, plain.costly);
 	for (int64_t then = now + 1; then <= LAST; then++) {
 		decide(policy, message, then, &plain);
 		if (!same(&decision, &plain)) {
@@ -107,19 +111,21 @@ static void check_message(const struct policy *policy, const struct policy_messa
 	counts->decided += decision.rule != NULL;
 	counts->marked += decision.marks != 0;
 	counts->unknown += decision.unknown;
+	counts->costly += decision.costly != NULL;
+	counts->costly_changes += decision.costly && again != POLICY_NEVER;
 }
 
-static void again_is_the_first_change(void **state)
+static struct counts draw_and_check(size_t rounds)
 {
-	size_t rounds = testing_scale(4000);
 	struct counts counts = {0};
 	uint64_t seed = 20261124;
 
-	(void)state;
 	for (size_t round = 0; round < rounds; round++) {
 		char *rules = policies_draw_rules(&seed, 6);
 		struct policy *policy = policies_parse(rules);
 
+		if (policies_costly)
+			policies_hurry(policy);
 		for (int i = 0; i < 5; i++) {
 			struct policies_message drawn;
 			int64_t now = (int64_t)policies_draw(&seed, POLICIES_END + 20) - 20;
@@ -135,11 +141,36 @@ static void again_is_the_first_change(void **state)
 		policy_free(policy);
 		free(rules);
 	}
+	return counts;
+}
+
+static void again_is_the_first_change(void **state)
+{
+	size_t rounds = testing_scale(4000);
+	struct counts counts = draw_and_check(rounds);
+
+	(void)state;
 	/* The property says nothing if nearly nothing ever changes. */
 	assert_true(counts.changes > 3 * rounds);
 	assert_true(counts.decided > rounds);
 	assert_true(counts.marked > rounds / 4);
 	assert_true(counts.unknown > rounds / 4);
+}
+
+/* The same where expressions are given up: their rules are passed over, in whatever they are
+ * nested. */
+static void so_it_is_with_what_is_given_up(void **state)
+{
+	size_t rounds = testing_scale(2000);
+	struct counts counts;
+
+	(void)state;
+	policies_costly = true;
+	counts = draw_and_check(rounds);
+	policies_costly = false;
+	assert_true(counts.costly > rounds / 8);
+	assert_true(counts.costly_changes > rounds / 20);
+	assert_true(counts.decided > rounds / 2);
 }
 
 /* Asked again and again at the seconds that it names, it tells every change and no other. */
@@ -207,6 +238,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(again_is_the_first_change),
+		cmocka_unit_test(so_it_is_with_what_is_given_up),
 		cmocka_unit_test(following_again_misses_nothing),
 		cmocka_unit_test(many_steps_are_early_never_late),
 	};
