@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "qfwatch/json_text.h"
+#include "qfwatch/listener.h"
 #include "qfwatch/policy.h"
 #include "qfwatch/prove.h"
 #include "qfwatch/sendmail_cf.h"
@@ -70,6 +71,20 @@ static void note_directories(const struct policy *policy, const char *path,
 					path, tier->directory, pointer);
 		}
 	}
+}
+
+/* The same of where it listens, in the words in which run would refuse. */
+static void note_listen(const struct policy *policy, const char *path, struct problems *problems)
+{
+	struct problems found = {0};
+
+	if (policy->listen.address)
+		listener_judge(&policy->listen, &found);
+	for (size_t i = 0; i < found.count; i++)
+		problems_add_at(problems, PROBLEM_NOTE,
+				&(struct problem_place){.pointer = found.list[i].pointer}, "%s: %s",
+				path, found.list[i].text);
+	problems_free(&found);
 }
 
 /* ---- sendmail's own file ---- */
@@ -234,6 +249,7 @@ int cmd_check(int argc, char **argv)
 	if (policy_load(request.path, &problems, &policy) == 0) {
 		prove(policy, request.path, request.sendmail_cf, &problems);
 		note_directories(policy, request.path, &problems);
+		note_listen(policy, request.path, &problems);
 	}
 	code = problems_exit_code(&problems);
 	if (!policy && code == 0)

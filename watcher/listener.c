@@ -22,8 +22,8 @@
 static int refuse(const struct policy_listen *config, int error, const char *why,
 		  const char *remedy, struct problems *problems)
 {
-	problems_add(problems, PROBLEM_REFUSED, "cannot listen on %s (%s): %s", config->address,
-		     why, remedy);
+	problems_add_at(problems, PROBLEM_REFUSED, &(struct problem_place){.pointer = "/listen"},
+			"cannot listen on %s (%s): %s", config->address, why, remedy);
 	return -error;
 }
 
@@ -79,10 +79,11 @@ static int find_group(const struct policy_listen *config, gid_t *ret, struct pro
 	}
 	group = getgrnam(config->group);
 	if (!group) {
-		problems_add(problems, PROBLEM_REFUSED,
-			     "cannot listen on %s: there is no group \"%s\": make it, or name "
-			     "another in the policy's /listen/group",
-			     config->address, config->group);
+		problems_add_at(problems, PROBLEM_REFUSED,
+				&(struct problem_place){.pointer = "/listen/group"},
+				"cannot listen on %s: there is no group \"%s\": make it, or name "
+				"another in the policy's /listen/group",
+				config->address, config->group);
 		return -ENOENT;
 	}
 	*ret = group->gr_gid;
@@ -129,17 +130,30 @@ static int refuse_taken(const struct policy_listen *config, pid_t pid, struct pr
 	return refuse(config, EADDRINUSE, strerror(EADDRINUSE), remedy, problems);
 }
 
-/* Removes what a killed daemon has left. Returns 0 when nothing stands in the way. */
-static int clear_place(const struct policy_listen *config, struct problems *problems)
+/* Returns 0 where nothing but a socket stands in the way; *ret_any: one does. */
+static int look_at_place(const struct policy_listen *config, bool *ret_any,
+			 struct problems *problems)
 {
 	struct stat stat;
-	pid_t pid;
 
-	if (lstat(config->path, &stat) < 0)
+	*ret_any = lstat(config->path, &stat) == 0;
+	if (!*ret_any)
 		return errno == ENOENT ? 0 : refuse_errno(config, errno, problems);
 	if (!S_ISSOCK(stat.st_mode))
 		return refuse(config, EEXIST, "what stands there is no socket",
 			      "remove it, or change \"listen\" in the policy", problems);
+	return 0;
+}
+
+/* Removes what a killed daemon has left. Returns 0 when nothing stands in the way. */
+static int clear_place(const struct policy_listen *config, struct problems *problems)
+{
+	bool any;
+	pid_t pid;
+	int r = look_at_place(config, &any, problems);
+
+	if (r < 0 || !any)
+		return r;
 	pid = find_listener(config->path);
 	if (pid >= 0)
 		return refuse_taken(config, pid, problems);
@@ -147,15 +161,37 @@ static int clear_place(const struct policy_listen *config, struct problems *prob
 							    : refuse_errno(config, errno, problems);
 }
 
-/* Only the last folder of the path, as systemd's RuntimeDirectory would be. */
-static void make_folder(const char *path)
+static char *folder_of(const char *path)
 {
 	char *folder = xstrdup(path);
 
-	*strrchr(folder, '/') = 0;
-	if (*folder)
-		mkdir(folder, 0755);
+	strrchr(folder, '/')[folder == strrchr(folder, '/')] = 0;
+	return folder;
+}
+
+/* Only the last folder of the path, as systemd's RuntimeDirectory would be. */
+static void make_folder(const char *path)
+{
+	char *folder = folder_of(path);
+
+	mkdir(folder, 0755);
 	free(folder);
+}
+
+/* Is its folder there, or the one that it can be made in? Returns 0 or an errno. */
+static int look_for_folder(const char *path)
+{
+	char *folder = folder_of(path), *above = folder_of(folder);
+	struct stat stat_of;
+	int error = 0;
+
+	if (stat(folder, &stat_of) < 0 && (errno != ENOENT || stat(above, &stat_of) < 0))
+		error = errno;
+	else if (!S_ISDIR(stat_of.st_mode))
+		error = ENOTDIR;
+	free(above);
+	free(folder);
+	return error;
 }
 
 static int bind_socket(int fd, const char *path)
@@ -295,8 +331,9 @@ void listener_close(struct listener *listener)
 static int refuse_token(const char *path, int error, const char *why, const char *remedy,
 			struct problems *problems)
 {
-	problems_add(problems, PROBLEM_REFUSED, "cannot use the token file %s (%s): %s", path, why,
-		     remedy);
+	problems_add_at(problems, PROBLEM_REFUSED,
+			&(struct problem_place){.pointer = "/listen/token_file"},
+			"cannot use the token file %s (%s): %s", path, why, remedy);
 	return -error;
 }
 
@@ -354,4 +391,25 @@ int listener_read_token(const struct policy_listen *config, char *token, struct 
 	r = read_token(path, fd, token, problems);
 	close(fd);
 	return r;
+}
+
+/* ---- without opening ---- */
+
+void listener_judge(const struct policy_listen *config, struct problems *problems)
+{
+	char token[LISTENER_TOKEN_MOST + 1];
+	gid_t group;
+	bool any;
+	int error;
+
+	if (config->path) {
+		find_group(config, &group, problems);
+		error = look_for_folder(config->path);
+		if (error)
+			refuse_errno(config, error, problems);
+		else
+			look_at_place(config, &any, problems);
+	}
+	listener_read_token(config, token, problems);
+	explicit_bzero(token, sizeof token);
 }

@@ -32,6 +32,11 @@ struct listener {
 int listener_open(const struct policy_listen *config, struct listener *ret,
 		  struct problems *problems);
 
+/* Adds what would keep listener_open and listener_read_token from doing their work on this machine,
+ * in their words and with its place: a group that is not there, a folder that is not, something
+ * else in the way, the token file. Opens no socket, so it says nothing of who listens there. */
+void listener_judge(const struct policy_listen *config, struct problems *problems);
+
 /* Does its name still lead to it? Always for TCP. */
 bool listener_is_there(const struct listener *listener);
 

@@ -34,6 +34,46 @@ is "as JSON: valid" "$("$TOOLS/jsonq" "$T/check.json" /valid)" true
 is "as JSON: places" "$("$TOOLS/jsonq" "$T/check.json" /findings/0/pointer /findings/1/pointer /findings/2/pointer | tr '\t' ' ')" \
 	"/tiers/2 /rules/2/when /rules/3"
 
+# Where it listens, in run's own words.
+listens() {
+	policy_write '{ "name": "r", "tier": "A", "when": { "attempts": 3 }, "then": { "move": "B" } },
+    { "name": "s", "tier": "B", "when": { "age": "6d" }, "then": { "bounce": true } }' "\"listen\": $1,"
+	"$QFWATCH" check -c "$POLICY" --json >"$T/check.json"
+}
+# found WHAT POINTER WORDS: check --json exits with 0 and has that finding; and run refuses in the same words
+found() {
+	is "$1: exit code" "$?" 0
+	is "$1" "$(jq -r --arg at "$2" '.findings[] | select(.pointer == $at) | .text' "$T/check.json")" "$POLICY: $3"
+	timeout 10 "$QFWATCH" run -c "$POLICY" >/dev/null 2>"$T/err"
+	is "$1: run refuses in these words" "$? $(sed 's/^<3>qfwatch: //' "$T/err" | grep -vF "$POLICY")" "3 $3"
+}
+TIERS="{ \"name\": \"A\", \"directory\": \"$QUEUE\" }, { \"name\": \"B\", \"directory\": \"$MIDQUEUE\" }"
+mkdir "$T/listen"
+listens "{ \"address\": \"unix:$T/listen/new/sock\", \"group\": \"no-such-group\" }"
+found "a group that is not there" /listen/group \
+	"cannot listen on unix:$T/listen/new/sock: there is no group \"no-such-group\": make it, or name another in the policy's /listen/group"
+listens "\"unix:$T/listen/new/sock\""
+is "a folder that run makes" "$(jq -r '.findings[] | .pointer' "$T/check.json")" ""
+listens "\"unix:$T/listen/one/two/sock\""
+found "a folder that it does not make" /listen "cannot listen on unix:$T/listen/one/two/sock (No such file or directory): create its folder"
+touch "$T/listen/file"
+listens "\"unix:$T/listen/file\""
+found "something else in the way" /listen \
+	"cannot listen on unix:$T/listen/file (what stands there is no socket): remove it, or change \"listen\" in the policy"
+listens "\"unix:$T/listen/file/sock\""
+found "a file for a folder" /listen "cannot listen on unix:$T/listen/file/sock (Not a directory): change \"listen\" in the policy"
+listens "{ \"address\": \"127.0.0.1:9\", \"token_file\": \"$T/listen/token\" }"
+found "a token file that is not there" /listen/token_file \
+	"cannot use the token file $T/listen/token (No such file or directory): make it: (umask 077; openssl rand -hex 32 >FILE)"
+echo 0123456789abcdef >"$T/listen/token"
+chmod 0644 "$T/listen/token"
+listens "{ \"address\": \"127.0.0.1:9\", \"token_file\": \"$T/listen/token\" }"
+found "a token file that others may read" /listen/token_file \
+	"cannot use the token file $T/listen/token (mode 0644): nobody but its owner may read it: chmod 0600"
+chmod 0600 "$T/listen/token"
+listens "{ \"address\": \"127.0.0.1:9\", \"token_file\": \"$T/listen/token\" }"
+is "one that is right" "$(jq -c .findings "$T/check.json")" "[]"
+
 # Two rules that look alike, but are not: nothing is claimed of them.
 TIERS="{ \"name\": \"A\", \"directory\": \"$QUEUE\" }, { \"name\": \"B\", \"directory\": \"$MIDQUEUE\" }"
 policy_write '{ "name": "dead", "tier": "A", "when": { "domain": { "deferred": 50, "within": "10m" } }, "then": { "move": "B" } },
