@@ -329,6 +329,19 @@ static size_t check_mark(const struct syntax *syntax)
 	return length;
 }
 
+/* On failure the policy is still whole. */
+static int keep_source(struct policy *policy, const char *text, size_t length)
+{
+	struct loaded *loaded = (struct loaded *)policy;
+
+	policy->source = pool_alloc(&loaded->pool, length);
+	if (!policy->source)
+		return -ENOMEM;
+	memcpy(policy->source, text, length);
+	policy->source_length = length;
+	return 0;
+}
+
 static int judge(const char *text, size_t length, const char *path, struct problems *problems,
 		 struct policy **ret)
 {
@@ -345,7 +358,7 @@ static int judge(const char *text, size_t length, const char *path, struct probl
 	if (r == 0)
 		r = build(root, path, problems, ret);
 	pool_free(&document);
-	return r;
+	return r < 0 ? r : keep_source(*ret, text, length);
 }
 
 /* Is there a finding that is no note, from the one at index `first` on? */

@@ -28,6 +28,8 @@ static const char usage[] =
 	"\"+2h\"\n"
 	"      --tier TIER    the tier whose rules are shown for a FILE that stands in none\n"
 	"      --json         one JSON object for each message and line\n"
+	"      --stdin        the policy comes on standard input; -c says which file it stands "
+	"for\n"
 	"  -c, --config FILE  the policy (default " COMMAND_DEFAULT_POLICY ")\n"
 	"  -h, --help         this text\n"
 	"\n"
@@ -38,7 +40,7 @@ static const char usage[] =
 
 struct options {
 	const char *policy, *at, *tier;
-	bool json;
+	bool json, input; /* input: the policy comes from there */
 };
 
 struct explainer {
@@ -174,6 +176,29 @@ static int read_at(const char *text, int64_t now, int64_t *ret)
 	return 0;
 }
 
+/* policy_load, from standard input. */
+static int read_policy(const char *path, struct problems *problems, struct policy **ret)
+{
+	char *text = malloc(POLICY_MAX_BYTES + 1);
+	size_t length;
+	int r;
+
+	if (!text) {
+		problems->incomplete = true;
+		return -ENOMEM;
+	}
+	length = fread(text, 1, POLICY_MAX_BYTES + 1, stdin);
+	if (ferror(stdin)) {
+		r = -errno;
+		problems_add(problems, PROBLEM_REFUSED, "standard input cannot be read: %s",
+			     strerror(-r));
+	} else {
+		r = policy_parse(text, length, path, problems, ret);
+	}
+	free(text);
+	return r;
+}
+
 static int run(const struct options *options, int count, char **words)
 {
 	struct explainer explainer = {.options = options};
@@ -191,7 +216,8 @@ static int run(const struct options *options, int count, char **words)
 	}
 	explainer.world.now = now;
 	explainer.world.at = at;
-	if (policy_load(options->policy, &problems, &policy) < 0)
+	if ((options->input ? read_policy(options->policy, &problems, &policy)
+			    : policy_load(options->policy, &problems, &policy)) < 0)
 		code = command_report(&problems);
 	else
 		code = explain_all(&explainer, policy, &problems, count, words);
@@ -207,10 +233,13 @@ static int run(const struct options *options, int count, char **words)
 
 int cmd_explain(int argc, char **argv)
 {
-	static const struct option long_options[] = {
-		{"config", required_argument, NULL, 'c'}, {"at", required_argument, NULL, 'a'},
-		{"tier", required_argument, NULL, 't'},	  {"json", no_argument, NULL, 'j'},
-		{"help", no_argument, NULL, 'h'},	  {0}};
+	static const struct option long_options[] = {{"config", required_argument, NULL, 'c'},
+						     {"at", required_argument, NULL, 'a'},
+						     {"tier", required_argument, NULL, 't'},
+						     {"json", no_argument, NULL, 'j'},
+						     {"stdin", no_argument, NULL, 'i'},
+						     {"help", no_argument, NULL, 'h'},
+						     {0}};
 	struct options options = {.policy = COMMAND_DEFAULT_POLICY};
 	int c;
 
@@ -227,6 +256,9 @@ int cmd_explain(int argc, char **argv)
 			break;
 		case 'j':
 			options.json = true;
+			break;
+		case 'i':
+			options.input = true;
 			break;
 		case 'h':
 			fputs(usage, stdout);

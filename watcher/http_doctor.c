@@ -74,7 +74,7 @@ static void run(struct http_request *request)
 		"qfwatch", "doctor", "--json", "-c", request->http->policy_path, NULL};
 
 	request->http->doctor.running = request;
-	http_run(request, arguments, take_output);
+	http_run(request, arguments, (struct http_input){0}, take_output);
 	request->end = end_run;
 }
 

@@ -190,7 +190,9 @@ static void answer_explanation(struct http_request *request, const struct http_o
 		}
 		at += length + 1;
 	}
-	json_text_add(body, "]}\n");
+	json_text_add(body, "],\"rejected\":");
+	http_put_rejected(body, request->http);
+	json_text_add(body, "}\n");
 	if (any)
 		http_answer(request, MHD_HTTP_OK, HTTP_JSON);
 	else
@@ -201,8 +203,10 @@ static void answer_explanation(struct http_request *request, const struct http_o
 
 void http_message(struct http_request *request, const char *rest)
 {
-	const char *const arguments[] = {
-		"qfwatch", "explain", "--json", "-c", request->http->policy_path, "--", rest, NULL};
+	const char *const arguments[] = {"qfwatch", "explain", "--json",
+					 "--stdin", "-c",      request->http->policy_path,
+					 "--",	    rest,      NULL};
+	const struct policy *policy = engine_view_policy(request->http->engine);
 
 	if (!http_query_is_known(request, (const char *const[]){NULL}))
 		return;
@@ -211,5 +215,7 @@ void http_message(struct http_request *request, const char *rest)
 			   "this is not a queue id");
 		return;
 	}
-	http_run(request, arguments, answer_explanation);
+	/* By the policy in force, whatever the file says by now. */
+	http_run(request, arguments, (struct http_input){policy->source, policy->source_length},
+		 answer_explanation);
 }

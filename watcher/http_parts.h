@@ -294,8 +294,13 @@ struct http_output {
 	int64_t took; /* nanoseconds */
 };
 
-/* Runs this program with those arguments (ends with NULL), and answers with what it says. */
-void http_run(struct http_request *request, const char *const *arguments,
+/* Runs this program with those arguments (ends with NULL) and that as its standard input, all of
+ * which is copied, and answers with what it says. */
+struct http_input {
+	const char *bytes;
+	size_t length;
+};
+void http_run(struct http_request *request, const char *const *arguments, struct http_input input,
 	      void (*answer)(struct http_request *request, const struct http_output *output));
 
 /* ---- http_events.c ---- */
@@ -325,6 +330,9 @@ void http_shape(struct http_request *request, const char *rest);
 void http_tiers(struct http_request *request, const char *rest);
 void http_events(struct http_request *request, const char *rest);
 void http_doctor(struct http_request *request, const char *rest);
+
+/* {"at":TIME,"reason":"..."}, why the policy file as it is now was not taken; or null. */
+void http_put_rejected(struct json_text *body, const struct http *http);
 
 /* "new":0,"idle":12,...: messages by state. */
 void http_put_states(struct json_text *body, const uint64_t *states);

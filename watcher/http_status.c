@@ -67,6 +67,19 @@ static unsigned long long resident_bytes(void)
 	return pages * (unsigned long long)sysconf(_SC_PAGESIZE);
 }
 
+void http_put_rejected(struct json_text *body, const struct http *http)
+{
+	if (!http->rejected) {
+		json_text_add(body, "null");
+		return;
+	}
+	json_text_add(body, "{\"at\":");
+	json_text_time(body, http->rejected_at);
+	json_text_add(body, ",\"reason\":");
+	json_text_string(body, http->rejected);
+	json_text_add(body, "}");
+}
+
 static void put_policy(struct json_text *body, const struct http *http, const struct policy *policy)
 {
 	json_text_add(body, ",\"policy\":{\"path\":");
@@ -75,15 +88,7 @@ static void put_policy(struct json_text *body, const struct http *http, const st
 	json_text_time(body, http->loaded);
 	json_text_add(body, ",\"tiers\":%zu,\"rules\":%zu,\"rejected\":", policy->n_tiers,
 		      policy->n_rules);
-	if (http->rejected) {
-		json_text_add(body, "{\"at\":");
-		json_text_time(body, http->rejected_at);
-		json_text_add(body, ",\"reason\":");
-		json_text_string(body, http->rejected);
-		json_text_add(body, "}");
-	} else {
-		json_text_add(body, "null");
-	}
+	http_put_rejected(body, http);
 	json_text_add(body, "}");
 }
 

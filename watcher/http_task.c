@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -111,6 +112,7 @@ void http_stop_tasks(struct http *http)
 struct running {
 	struct http_task task; /* the first member */
 	char **arguments;
+	struct json_text input; /* empty: none */
 	struct http_output output;
 	struct json_text bytes;
 	int error;  /* errno of starting it */
@@ -119,17 +121,40 @@ struct running {
 	void (*answer)(struct http_request *request, const struct http_output *output);
 };
 
+/* A file in memory, since a pipe takes 64 KiB only. -1: errno. */
+static int open_input(const struct json_text *input)
+{
+	int fd = memfd_create("qfwatch-input", MFD_CLOEXEC);
+
+	for (size_t at = 0; fd >= 0 && at < input->length;) {
+		ssize_t n = pwrite(fd, input->bytes + at, input->length - at, (off_t)at);
+
+		if (n > 0) {
+			at += (size_t)n;
+		} else if (n < 0 && errno != EINTR) {
+			close(fd);
+			fd = -1;
+		}
+	}
+	return fd;
+}
+
 static int start(struct running *running, int to, pid_t *ret)
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
 	sigset_t none, all;
-	int r;
+	int r, input = -1;
 
+	if (running->input.length && (input = open_input(&running->input)) < 0)
+		return errno;
 	sigemptyset(&none);
 	sigfillset(&all);
 	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+	if (input >= 0)
+		posix_spawn_file_actions_adddup2(&actions, input, 0);
+	else
+		posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
 	posix_spawn_file_actions_adddup2(&actions, to, 1);
 	posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
 	posix_spawnattr_init(&attributes);
@@ -142,6 +167,8 @@ static int start(struct running *running, int to, pid_t *ret)
 	r = posix_spawn(ret, "/proc/self/exe", &actions, &attributes, running->arguments, environ);
 	posix_spawnattr_destroy(&attributes);
 	posix_spawn_file_actions_destroy(&actions);
+	if (input >= 0)
+		close(input);
 	return r;
 }
 
@@ -205,6 +232,7 @@ static void free_running(struct http_task *task)
 		free(*one);
 	free(running->arguments);
 	json_text_free(&running->bytes);
+	json_text_free(&running->input);
 	free(running);
 }
 
@@ -231,7 +259,7 @@ static enum http_progress step_program(struct http_request *request, int64_t unt
 	return HTTP_DONE;
 }
 
-void http_run(struct http_request *request, const char *const *arguments,
+void http_run(struct http_request *request, const char *const *arguments, struct http_input input,
 	      void (*answer)(struct http_request *request, const struct http_output *output))
 {
 	struct running *running = xcalloc(1, sizeof *running);
@@ -245,5 +273,6 @@ void http_run(struct http_request *request, const char *const *arguments,
 	running->arguments = xcalloc(count + 1, sizeof *running->arguments);
 	for (size_t i = 0; i < count; i++)
 		running->arguments[i] = xstrdup(arguments[i]);
+	json_text_bytes(&running->input, input.bytes, input.length);
 	http_work(request, step_program, http_end_task, running);
 }

@@ -37,7 +37,7 @@ _qfwatch()
 	top) words="-d --delay -b --batch -n --number --json $policy" ;;
 	list) words="$filters --json $policy" ;;
 	shape) words="--by --each $filters --json $policy" ;;
-	explain) words="--at --tier --json $policy" ;;
+	explain) words="--at --tier --json --stdin $policy" ;;
 	events) words="-s --since -u --until -a --action -i --id -r --rule -t --tier -f --follow --json --utc $policy" ;;
 	doctor) words="-u --user --sendmail-cf --root --proc --list --json $policy" ;;
 	move) words="-t --to $policy" ;;

@@ -222,6 +222,9 @@ struct policy_level {
 
 struct policy {
 	char *path; /* of its file, as it was named: findings begin with it; NULL: none */
+	/* What policy_parse was given, so that another process can be given the same. */
+	char *source;
+	size_t source_length;
 	struct policy_tier *tiers;
 	size_t n_tiers; /* 1 to POLICY_MAX_TIERS */
 	struct policy_rule *rules;

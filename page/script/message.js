@@ -83,11 +83,13 @@ async function askExplained(signal) {
 	if (!id)
 		return;
 	try {
-		const {messages} = await ask('/api/v1/messages/' + encodeURIComponent(id), {signal});
-		const text = JSON.stringify(messages.map((message) => ({...message, at: ''})));
+		const {messages, rejected} = await ask('/api/v1/messages/' + encodeURIComponent(id), {signal});
+		const text = JSON.stringify([rejected, ...messages.map((message) => ({...message, at: ''}))]);
 
 		if (text !== explained.text)
-			byId('message-body').replaceChildren(...messages.map(explanation));
+			byId('message-body').replaceChildren(...messages.map(explanation),
+				...(rejected ? [el('p', {class: 'remedy'},
+					'By the policy in force: the saved one was rejected: ', el('bdi', {}, sentence(rejected.reason)))] : []));
 		explained.text = text;
 	} catch (error) {
 		if (signal.aborted || error.status === 401)

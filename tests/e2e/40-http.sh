@@ -125,6 +125,7 @@ is "page by page it is all, each once" "$(tr ' ' '\n' <<<"$pages" | sort | tr '\
 	"6A00000000001 6A00000000002 6A00000000003 6A00000000004 6A00000000005 "
 answers /api/v1/messages/6A00000000002 200
 said "explained" '.messages[0].id' 6A00000000002
+said "no newer policy was rejected" .rejected null
 answers /api/v1/messages/6A99999999999 404
 answers /api/v1/messages/..%2f..%2fetc 404
 answers /api/v1/messages/-c 404
@@ -228,6 +229,17 @@ rejected() {
 ok "a policy that is rejected" wait_until 5 rejected
 answers /api/v1/status 200
 said "is trouble" '.trouble[0].kind' policy-rejected
+answers /api/v1/messages/6A00000000002 200
+said "messages are explained by the one in force" '.messages[0].rules | length' 1
+matches "and why the newer one is not" "$(body .rejected.reason)" '*unknown key "lissten"*'
+rm "$POLICY"
+kill -HUP "$DAEMON"
+rejected_anew() {
+	get /api/v1/status && [[ $(body .policy.rejected.reason) == *"No such file"* ]]
+}
+ok "no file any more: that is told" wait_until 5 rejected_anew
+answers /api/v1/messages/6A00000000002 200
+said "and they are explained all the same" '.messages[0].rules | length' 1
 
 # ---- a reload moves it
 listen_policy "\"listen\": \"unix:$T/other.sock\","
