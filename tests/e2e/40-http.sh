@@ -235,7 +235,7 @@ matches "and why the newer one is not" "$(body .rejected.reason)" '*unknown key 
 rm "$POLICY"
 kill -HUP "$DAEMON"
 rejected_anew() {
-	get /api/v1/status && [[ $(body .policy.rejected.reason) == *"No such file"* ]]
+	get /api/v1/status && [[ $(body .policy.rejected.reason) == *"no such file"* ]]
 }
 ok "no file any more: that is told" wait_until 5 rejected_anew
 answers /api/v1/messages/6A00000000002 200
