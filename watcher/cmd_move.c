@@ -39,6 +39,7 @@ struct mover {
 	struct spool spool;
 	unsigned target;
 	unsigned failed;
+	int noatime; /* O_NOATIME, until it is refused */
 	char buffer[CONTROL_BUFFER];
 };
 
@@ -182,7 +183,7 @@ static void move_one(struct mover *mover, char *word)
 	}
 	to = spool_place(&mover->spool, mover->target, mover->policy->tiers[mover->target].place,
 			 id, strlen(id));
-	trouble = control_read(from->qf, qf, mover->buffer, &control);
+	trouble = control_read(from->qf, qf, mover->buffer, &mover->noatime, &control);
 	if (trouble == TROUBLE_NONE)
 		move_open(mover, from, to, id, qf, &control);
 	else if (trouble == TROUBLE_ERROR || trouble == TROUBLE_UNREADABLE)
@@ -220,6 +221,7 @@ static int run(const char *path, const char *tier, int argc, char **argv)
 		goto out;
 	}
 	mover->policy = policy;
+	mover->noatime = O_NOATIME;
 	target = command_find_tier("move", policy, tier);
 	if (target < 0) {
 		code = EXIT_USAGE;

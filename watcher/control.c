@@ -35,9 +35,29 @@ static enum trouble refuse(struct control *control, int error)
 
 #define OPEN_FLAGS (O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
 
+int control_stat(int fd, struct stat *ret)
+{
+#ifdef __x86_64__
+	return (int)syscall(SYS_fstat, fd, ret);
+#else
+	return fstat(fd, ret);
+#endif
+}
+
+static int open_noatime(int directory, const char *name, int *noatime)
+{
+	int fd = openat(directory, name, OPEN_FLAGS | *noatime);
+
+	if (fd >= 0 || errno != EPERM || !*noatime)
+		return fd;
+	*noatime = 0;
+	return openat(directory, name, OPEN_FLAGS);
+}
+
 /* Looks before it opens, because opening a device can have effects of its own, and again after,
  * because the name may have been given to something else in between. */
-static enum trouble open_file(int directory, const char *name, struct control *control)
+static enum trouble open_file(int directory, const char *name, int *noatime,
+			      struct control *control)
 {
 	struct stat stat;
 	enum trouble trouble;
@@ -47,10 +67,10 @@ static enum trouble open_file(int directory, const char *name, struct control *c
 	trouble = judge_type(stat.st_mode);
 	if (trouble)
 		return trouble;
-	control->fd = openat(directory, name, OPEN_FLAGS);
+	control->fd = open_noatime(directory, name, noatime);
 	if (control->fd < 0)
 		return errno == ELOOP || errno == ENXIO ? TROUBLE_CHANGED : refuse(control, errno);
-	if (fstat(control->fd, &control->stat) < 0)
+	if (control_stat(control->fd, &control->stat) < 0)
 		return refuse(control, errno);
 	trouble = judge_type(control->stat.st_mode);
 	if (trouble)
@@ -100,41 +120,28 @@ static enum trouble read_file(struct control *control, char *buffer)
 	return trouble_of_verdict(qfile_end(&reader, &control->file));
 }
 
-enum trouble control_read(int directory, const char *name, char *buffer, struct control *ret)
+enum trouble control_read(int directory, const char *name, char *buffer, int *noatime,
+			  struct control *ret)
 {
 	enum trouble trouble;
 
 	*ret = (struct control){.fd = -1};
-	trouble = open_file(directory, name, ret);
+	trouble = open_file(directory, name, noatime, ret);
 	if (trouble == TROUBLE_NONE)
 		trouble = read_file(ret, buffer);
 	return trouble;
 }
 
-/* fstat(2) itself: the C library's asks by an empty name, which costs the kernel more. */
-static int look_at(int fd, struct stat *ret)
-{
-#ifdef __x86_64__
-	return (int)syscall(SYS_fstat, fd, ret);
-#else
-	return fstat(fd, ret);
-#endif
-}
-
-bool control_read_plain(int directory, const char *name, char *buffer, size_t size, int *flags,
+bool control_read_plain(int directory, const char *name, char *buffer, size_t size, int *noatime,
 			struct control *ret)
 {
 	struct qfile_reader reader;
 	ssize_t n;
 
-	*ret = (struct control){.fd = openat(directory, name, OPEN_FLAGS | *flags)};
-	if (ret->fd < 0 && errno == EPERM && *flags) {
-		*flags = 0;
-		ret->fd = openat(directory, name, OPEN_FLAGS);
-	}
+	*ret = (struct control){.fd = open_noatime(directory, name, noatime)};
 	if (ret->fd < 0)
 		return false;
-	if (look_at(ret->fd, &ret->stat) < 0 || !S_ISREG(ret->stat.st_mode) ||
+	if (control_stat(ret->fd, &ret->stat) < 0 || !S_ISREG(ret->stat.st_mode) ||
 	    ret->stat.st_nlink != 1 || ret->stat.st_size >= (off_t)size)
 		goto no;
 	/* One byte more than there should be: it has grown when that comes, too. */

@@ -27,6 +27,7 @@ struct engine *engine_new(struct events *events, enum engine_mode mode, bool dry
 	engine->events = events;
 	engine->mode = mode;
 	engine->dry_run = dry_run;
+	engine->noatime = O_NOATIME;
 	engine->access = dry_run ? SPOOL_READ : SPOOL_CLAIM;
 	engine->table = table_new();
 	engine->tally = tally_new();
@@ -370,6 +371,7 @@ bool engine_turn(struct engine *engine, int64_t now)
 	bool counting, more;
 
 	engine->now = now;
+	engine->turn++;
 	engine_begin_turn(engine);
 	more = drain(engine);
 	more |= engine_finish_carries(engine);

@@ -144,6 +144,18 @@ static void act_delete(struct engine *engine, msgref ref, const struct policy_de
 	engine_forget(engine, ref);
 }
 
+/* The directory that is open may have been renamed or mounted over since the kernel last told us.
+ * Once a turn: no look is so young that it could not have happened after it. */
+static bool still_stands(struct engine *engine, struct qdir *target)
+{
+	if (target->verified == engine->turn)
+		return true;
+	if (engine_verify_directory(engine, spool_index(&engine->spool, target)) < 0)
+		return false;
+	target->verified = engine->turn;
+	return true;
+}
+
 static void act_move(struct engine *engine, msgref ref, const struct policy_decision *decision,
 		     struct control *control, int64_t started)
 {
@@ -153,9 +165,7 @@ static void act_move(struct engine *engine, msgref ref, const struct policy_deci
 	struct mover_result result;
 	struct action_report report;
 
-	/* The directory that is open may have been renamed or mounted over since the kernel last
-	 * told us. */
-	if (!target || engine_verify_directory(engine, spool_index(&engine->spool, target)) < 0) {
+	if (!target || !still_stands(engine, target)) {
 		engine_fail(engine, ref, TROUBLE_TARGET_LOST, 0, NULL, decision);
 		return;
 	}

@@ -187,6 +187,12 @@ static void set_size(struct message *message, uint64_t size)
 	message->flags |= MESSAGE_SIZED;
 }
 
+static void take_size(struct engine *engine, struct message *message, uint64_t size)
+{
+	set_size(message, size);
+	engine_tally_body(engine, message);
+}
+
 /* The size of the body never changes, so it is asked for once. A second link is what an interrupted
  * move leaves. */
 static void look_at_body(struct engine *engine, struct message *message)
@@ -201,8 +207,7 @@ static void look_at_body(struct engine *engine, struct message *message)
 				     message->id_length, &body, &error);
 	if (trouble != TROUBLE_NONE && trouble != TROUBLE_BODY_LINKS)
 		return; /* it matters when the message is due, and is told then */
-	set_size(message, (uint64_t)body.st_size);
-	engine_tally_body(engine, message);
+	take_size(engine, message, (uint64_t)body.st_size);
 	if (trouble == TROUBLE_BODY_LINKS)
 		message->flags |= MESSAGE_LINKED;
 }
@@ -248,6 +253,8 @@ void engine_take_reading(struct engine *engine, msgref ref, const struct gather_
 		decision = engine_ask(engine, &as_read);
 	if (decision.action != POLICY_STAY || decision.unknown || decision.marks ||
 	    (item->sized && item->body_links != 1)) {
+		if (item->sized && item->body_links == 1)
+			take_size(engine, message, item->body_size);
 		table_push_ready(engine->table, ref);
 	} else {
 		engine_label(engine, ref);
@@ -257,10 +264,8 @@ void engine_take_reading(struct engine *engine, msgref ref, const struct gather_
 					   begun,
 					   &item->file,
 					   {item->text, item->text_length, false}});
-		if (item->sized) {
-			set_size(message, item->body_size);
-			engine_tally_body(engine, message);
-		}
+		if (item->sized)
+			take_size(engine, message, item->body_size);
 		engine_wait_for_time(engine, ref, &decision);
 		engine->undecided |= counting;
 	}
@@ -297,12 +302,25 @@ void engine_decide_from_memory(struct engine *engine, msgref ref)
 
 /* ---- a look ---- */
 
+static enum trouble read_control(struct engine *engine, const struct message *message,
+				 const char *name, struct control *control)
+{
+	int folder = engine_directory(engine, message)->qf;
+
+	/* A thread of the scan has just read it, and it was a regular file: no look before it is
+	 * opened again. */
+	if (message->state == MESSAGE_NEW && message->flags & MESSAGE_SIZED &&
+	    control_read_plain(folder, name, engine->buffer, CONTROL_BUFFER, &engine->noatime,
+			       control))
+		return TROUBLE_NONE;
+	return control_read(folder, name, engine->buffer, &engine->noatime, control);
+}
+
 static enum trouble look(struct engine *engine, msgref ref, const char *name,
 			 struct control *control)
 {
 	struct message *message = table_get(engine->table, ref);
-	enum trouble trouble =
-		control_read(engine_directory(engine, message)->qf, name, engine->buffer, control);
+	enum trouble trouble = read_control(engine, message, name, control);
 	struct policy_decision decision;
 	int r;
 

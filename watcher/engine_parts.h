@@ -67,6 +67,7 @@ struct engine {
 	bool dry_run;
 	bool watching; /* notify is open */
 	int64_t now;   /* of the turn under way */
+	uint64_t turn; /* its number */
 
 	/* A round scans the directories marked in round_dirs, then sweeps the table: what stands in
 	 * one of them and was not met is looked for by name, and gone if it is not there. */
@@ -154,6 +155,7 @@ struct engine {
 
 	struct engine_counts counts;
 	uint64_t by_state[MESSAGE_STATES];
+	int noatime;		     /* O_NOATIME, until reading a qf so is refused */
 	char buffer[CONTROL_BUFFER]; /* the start of the qf being looked at */
 	bool buffer_cut;	     /* and the qf goes on */
 };

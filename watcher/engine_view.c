@@ -2,6 +2,7 @@
 #include "qfwatch/engine_view.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -125,6 +126,7 @@ const struct labels *engine_view_labels(const struct engine *engine)
 struct engine_view_reader {
 	struct qtext *qtext;
 	char *owned;
+	int noatime; /* O_NOATIME, until it is refused */
 	char buffer[CONTROL_BUFFER];
 };
 
@@ -133,6 +135,7 @@ struct engine_view_reader *engine_view_reader_new(void)
 	struct engine_view_reader *reader = xcalloc(1, sizeof *reader);
 
 	reader->qtext = qtext_new();
+	reader->noatime = O_NOATIME;
 	return reader;
 }
 
@@ -160,7 +163,7 @@ int engine_view_read(const struct engine *engine, struct engine_view_reader *rea
 	reader->owned = NULL;
 	if (dir->state != QDIR_ACTIVE || !engine_control_name(message, name))
 		return r;
-	if (control_read(dir->qf, name, reader->buffer, &control) == TROUBLE_NONE)
+	if (control_read(dir->qf, name, reader->buffer, &reader->noatime, &control) == TROUBLE_NONE)
 		r = control_text(&control, reader->buffer, &reader->owned, &bytes, &length);
 	control_close(&control);
 	if (r == 0)

@@ -27,6 +27,7 @@ struct inspect {
 	int outside; /* the folder of a file that stands in no tier; -1 */
 	struct qtext *qtext;
 	char *owned; /* the text of a large qf */
+	int noatime; /* O_NOATIME, until it is refused */
 	char buffer[CONTROL_BUFFER];
 };
 
@@ -148,6 +149,7 @@ struct inspect *inspect_new(const struct spool *spool)
 
 	inspect->spool = spool;
 	inspect->outside = -1;
+	inspect->noatime = O_NOATIME;
 	inspect->qtext = qtext_new();
 	return inspect;
 }
@@ -367,7 +369,8 @@ static enum trouble read_once(struct inspect *inspect, struct inspected *message
 {
 	const struct inspect_place *place = message->place;
 	struct control control;
-	enum trouble trouble = control_read(place->folder, place->name, inspect->buffer, &control);
+	enum trouble trouble = control_read(place->folder, place->name, inspect->buffer,
+					    &inspect->noatime, &control);
 	const char *bytes;
 	size_t length;
 	int r;

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <sys/file.h>
 
+#include "qfwatch/control.h"
+
 int lock_take(int fd)
 {
 	struct flock whole = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
@@ -40,7 +42,8 @@ int lock_verify(int fd, int directory, const char *name, const struct stat *befo
 {
 	struct stat open_file, named;
 
-	if (fstat(fd, &open_file) < 0 || fstatat(directory, name, &named, AT_SYMLINK_NOFOLLOW) < 0)
+	if (control_stat(fd, &open_file) < 0 ||
+	    fstatat(directory, name, &named, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	return same(&open_file, before) && same(&named, before) ? 0 : -ESTALE;
 }

@@ -196,7 +196,8 @@ static enum trouble read_control(struct reader *reader, int directory, const str
 	for (int tries = 0; tries < CHANGED_TRIES && trouble == TROUBLE_CHANGED; tries++) {
 		if (tries)
 			control_close(&reader->control);
-		trouble = control_read(directory, text, reader->buffer, &reader->control);
+		trouble = control_read(directory, text, reader->buffer, &reader->noatime,
+				       &reader->control);
 	}
 	return trouble;
 }

@@ -27,18 +27,21 @@ struct control {
 
 /* Reads the qf `name` in `directory`. buffer holds CONTROL_BUFFER bytes and is the caller's.
  * Returns TROUBLE_NONE, or why not; the descriptor is open whenever a regular file was opened. End
- * with control_close in every case. */
-enum trouble control_read(int directory, const char *name, char *buffer, struct control *ret);
+ * with control_close in every case.
+ *
+ * *noatime is O_NOATIME at first, so that reading a qf writes nothing (a time of access would have
+ * the file system write the inode after each rewrite by sendmail), and 0 from the first time that
+ * it is refused, which it is to whoever neither owns the file nor is root. */
+enum trouble control_read(int directory, const char *name, char *buffer, int *noatime,
+			  struct control *ret);
 
 /* The ordinary case in as few system calls as can be, for a name that a directory has just said to
  * be a regular file's: opened without the look before, and read at once into buffer[size]. True for
  * one that is regular, has one link, is sound and smaller than `size`; then ret->head is all of it.
  * False for everything else, with nothing open: control_read tells what it is. A name that became
  * something else meanwhile is not followed and not waited for.
- *
- * *flags is O_NOATIME at first, and 0 from the first time that it is refused, which it is to
- * whoever neither owns the file nor is root. */
-bool control_read_plain(int directory, const char *name, char *buffer, size_t size, int *flags,
+ * `noatime` is as in control_read. */
+bool control_read_plain(int directory, const char *name, char *buffer, size_t size, int *noatime,
 			struct control *ret);
 
 /* The whole text of the qf that control_read found sound: *ret_bytes, *ret_length. That is `buffer`
@@ -50,6 +53,9 @@ int control_text(const struct control *control, const char *buffer, char **ret_o
 		 const char **ret_bytes, size_t *ret_length);
 
 void control_close(struct control *control);
+
+/* fstat(2) itself: the C library's asks by an empty name, which costs the kernel more. */
+int control_stat(int fd, struct stat *ret);
 
 /* A number that changes when the file is another or was rewritten: of inode, size and time of
  * modification. Of CONTROL_PRINT_BITS bits, never 0. */

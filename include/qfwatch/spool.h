@@ -52,6 +52,7 @@ struct qdir {
 	int error;	 /* the engine's: why it was lost, an errno */
 	int64_t bounce_at; /* the engine's: when a bounce of sendmail's last appeared here */
 	int64_t unread_at; /* the engine's: when a qf last went before it could be read */
+	uint64_t verified; /* the engine's: the turn in which its path was last looked at */
 	struct claim claim;
 };
 

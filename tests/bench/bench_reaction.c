@@ -311,6 +311,7 @@ static void measure_read(const struct reaction *reaction, struct series *ours, s
 {
 	static char buffer[CONTROL_BUFFER];
 	struct samples samples[2] = {0};
+	int noatime = O_NOATIME;
 	size_t count = reaction->n_ids < 2000 ? reaction->n_ids : 2000;
 
 	for (size_t i = 0; i < 2 * count; i++) {
@@ -322,7 +323,7 @@ static void measure_read(const struct reaction *reaction, struct series *ours, s
 
 		snprintf(name, sizeof(name), "qf%s", reaction->ids[i % count].text);
 		began = stats_now();
-		if (control_read(reaction->from.qf, name, buffer, &control) != TROUBLE_NONE)
+		if (control_read(reaction->from.qf, name, buffer, &noatime, &control) != TROUBLE_NONE)
 			bench_fail("cannot read %s", name);
 		control_close(&control);
 		if (i >= count)

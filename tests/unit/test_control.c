@@ -25,6 +25,7 @@
 #include "../support/testing.h"
 
 static char buffer[CONTROL_BUFFER];
+static int noatime = O_NOATIME;
 
 /* What becomes of the name, seen from the test's folder. */
 static enum trouble look(const char *name, struct control *control)
@@ -33,7 +34,7 @@ static enum trouble look(const char *name, struct control *control)
 	enum trouble trouble;
 
 	check(folder >= 0);
-	trouble = control_read(folder, name, buffer, control);
+	trouble = control_read(folder, name, buffer, &noatime, control);
 	close(folder);
 	return trouble;
 }
@@ -73,6 +74,31 @@ static void sound(void)
 	check(memcmp(buffer, "V8\nT1700000000\n", 15) == 0);
 	control_close(&control);
 	testing_all_closed();
+}
+
+/* Reading writes nothing, not even when it was read, where that is allowed; and goes on where it is
+ * not, without asking again. */
+static void time_of_access(void)
+{
+	struct timespec old[2] = {{1000, 0}, {1700000000, 0}};
+	struct control control;
+	struct stat stat_of;
+
+	testing_write("qf1", "T1\nN1\n.\n");
+	check(chmod("qf1", 0644) == 0 && utimensat(AT_FDCWD, "qf1", old, 0) == 0);
+	noatime = O_NOATIME;
+	expect("qf1", TROUBLE_NONE, true);
+	check(stat("qf1", &stat_of) == 0);
+	check_equal(stat_of.st_atim.tv_sec, 1000);
+	check_equal(noatime, O_NOATIME);
+	testing_need_root();
+	testing_drop_rights();
+	expect("qf1", TROUBLE_NONE, true);
+	check_equal(noatime, 0);
+	check_equal(look("qf1", &control), TROUBLE_NONE);
+	check(!(fcntl(control.fd, F_GETFL) & O_NOATIME));
+	control_close(&control);
+	noatime = O_NOATIME;
 }
 
 static void kinds_of_files(void)
@@ -133,7 +159,7 @@ static void error(void)
 	struct control control;
 
 	/* Not a directory to look in. */
-	check_equal(control_read(-1, "qf1", buffer, &control), TROUBLE_ERROR);
+	check_equal(control_read(-1, "qf1", buffer, &noatime, &control), TROUBLE_ERROR);
 	check_equal(control.error, EBADF);
 	check_equal(control.fd, -1);
 }
@@ -481,14 +507,23 @@ static void troubles_have_words(void)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		APART(sound),	      APART(kinds_of_files),
-		APART(devices),	      APART(unreadable),
-		APART(error),	      APART(verdicts),
-		APART(sizes),	      APART(the_largest),
-		APART(sparse),	      APART(swapped),
-		APART(whole),	      APART(not_the_same),
-		APART(unnoticed),     APART(prints),
-		APART(prints_differ), APART(troubles_have_words),
+		APART(sound),
+		APART(kinds_of_files),
+		APART(devices),
+		APART(unreadable),
+		APART(time_of_access),
+		APART(error),
+		APART(verdicts),
+		APART(sizes),
+		APART(the_largest),
+		APART(sparse),
+		APART(swapped),
+		APART(whole),
+		APART(not_the_same),
+		APART(unnoticed),
+		APART(prints),
+		APART(prints_differ),
+		APART(troubles_have_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
