@@ -1,37 +1,21 @@
 /* describe.c - comparisons in words: why a rule matches, or what it still lacks. */
 #include "qfwatch/policy.h"
 
-#include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
-
 #include "pattern.h"
+#include "qfwatch/phrase.h"
 #include "qfwatch/units.h"
 
 /* How much of a text from the qf is shown. */
 #define SHOWN 60
 
-/* A buffer that is cut at its end. */
 struct words {
-	char *buffer;
-	size_t size, length;
+	struct phrase phrase;
 	enum policy_show show;
 };
 
-__attribute__((format(printf, 2, 3))) static void add(struct words *words, const char *format, ...)
+static void add(struct words *words, const char *text)
 {
-	va_list arguments;
-	int written;
-
-	if (words->length >= words->size)
-		return;
-	va_start(arguments, format);
-	written = vsnprintf(words->buffer + words->length, words->size - words->length, format,
-			    arguments);
-	va_end(arguments);
-	if (written > 0)
-		words->length += (size_t)written;
+	phrase_add(&words->phrase, text);
 }
 
 /* Length of the well-formed UTF-8 character at the beginning of the text (RFC 3629), or 0: it is
@@ -73,7 +57,7 @@ static void add_slice(struct words *words, enum policy_show kind, struct policy_
 	while (i < text.length && i < SHOWN) {
 		size_t length = character(bytes + i, text.length - i);
 
-		add(words, "%.*s", length ? (int)length : 1, length ? text.bytes + i : "?");
+		phrase_bytes(&words->phrase, length ? text.bytes + i : "?", length ? length : 1);
 		i += length ? length : 1;
 	}
 	if (i < text.length)
@@ -84,7 +68,7 @@ static void add_duration(struct words *words, int64_t seconds)
 {
 	char text[UNITS_DURATION_TEXT];
 
-	add(words, "%s", units_format_duration(seconds, text, sizeof(text)));
+	add(words, units_format_duration(seconds, text, sizeof(text)));
 }
 
 /* now - since; beyond the ends of int64_t it is the end that it passes. */
@@ -112,9 +96,9 @@ static void add_number(struct words *words, enum unit unit, int64_t number)
 	if (unit == SECONDS)
 		add_duration(words, number);
 	else if (unit == BYTES)
-		add(words, "%s", units_format_size(number, size, sizeof(size)));
+		add(words, units_format_size(number, size, sizeof(size)));
 	else
-		add(words, "%" PRId64, number);
+		phrase_int(&words->phrase, number);
 }
 
 /* "attempts 3 >= 3", "age 2h < 6d", "size 5MiB >= 1MiB and < 10MiB": the bound that is not kept, or
@@ -126,7 +110,8 @@ static void add_range(struct words *words, const struct policy_condition *condit
 	bool ends = condition->below != POLICY_NO_END;
 	bool low = begins && number < condition->at_least;
 
-	add(words, "%s ", name);
+	add(words, name);
+	add(words, " ");
 	add_number(words, unit, number);
 	if (low || (holds && begins)) {
 		add(words, low ? " < " : " >= ");
@@ -156,7 +141,7 @@ static void add_list(struct words *words, const struct policy_condition *conditi
 
 		if (match == condition->every)
 			continue;
-		add(words, "%s", name);
+		add(words, name);
 		if (list[i].length || kind != POLICY_SHOW_DOMAINS)
 			add_slice(words, kind, list[i]);
 		else
@@ -164,10 +149,8 @@ static void add_list(struct words *words, const struct policy_condition *conditi
 		add_matches(words, match);
 		return;
 	}
-	add(words, "%s: %s", name,
-	    count == 0 ? "none"
-	    : holds    ? "every one matches"
-		       : "none matches");
+	add(words, name);
+	add(words, count == 0 ? ": none" : holds ? ": every one matches" : ": none matches");
 }
 
 static void add_text(struct words *words, const struct policy_condition *condition,
@@ -197,14 +180,14 @@ static void add_text(struct words *words, const struct policy_condition *conditi
 			 holds);
 		break;
 	case POLICY_HEADER:
-		add(words, "header %s%s", condition->header,
-		    holds ? " matches" : " does not match");
+		add(words, "header ");
+		add(words, condition->header);
+		add_matches(words, holds);
 		break;
 	case POLICY_INCOMPLETE:
-		add(words, "%s",
-		    !text->has_sender	      ? "incomplete: no sender"
-		    : text->n_recipients == 0 ? "incomplete: no recipient"
-					      : "complete: sender and recipient");
+		add(words, !text->has_sender	     ? "incomplete: no sender"
+			   : text->n_recipients == 0 ? "incomplete: no recipient"
+						     : "complete: sender and recipient");
 		break;
 	default:
 		add_range(words, condition, "recipients", COUNT, whole(text->n_recipients), holds);
@@ -243,8 +226,11 @@ static void add_domains(struct words *words, const struct policy_condition *cond
 	}
 	add(words, "domain");
 	add_slice(words, POLICY_SHOW_DOMAINS, shown);
-	add(words, " %s %" PRIu64 " %s %" PRId64 " within ", each ? "deferred" : "delivered", count,
-	    holds ? ">=" : "<", condition->at_least);
+	add(words, each ? " deferred " : " delivered ");
+	phrase_uint(&words->phrase, count);
+	add(words, holds ? " >= " : " < ");
+	phrase_int(&words->phrase, condition->at_least);
+	add(words, " within ");
 	add_duration(words, condition->within);
 }
 
@@ -265,7 +251,7 @@ static void add_children(struct words *words, const struct policy_condition *con
 		if (only_true && policy_match(child, message, now, &next) != POLICY_YES)
 			continue;
 		if (any)
-			add(words, "%s", between);
+			add(words, between);
 		add_condition(words, child, message, now);
 		any = true;
 	}
@@ -287,15 +273,18 @@ static const char *const names[] = {
 static void add_unknown(struct words *words, const struct policy_condition *condition,
 			const struct policy_message *message)
 {
-	add(words, "%s: %s", names[condition->kind],
-	    message->text ? "known to the running daemon only" : "not known without the qf");
+	add(words, names[condition->kind]);
+	add(words,
+	    message->text ? ": known to the running daemon only" : ": not known without the qf");
 }
 
 static void add_costly(struct words *words, const struct policy_condition *condition)
 {
-	add(words, "%s", names[condition->kind]);
-	if (condition->kind == POLICY_HEADER)
-		add(words, " %s", condition->header);
+	add(words, names[condition->kind]);
+	if (condition->kind == POLICY_HEADER) {
+		add(words, " ");
+		add(words, condition->header);
+	}
 	add(words, ": a regular expression takes too long for it");
 }
 
@@ -379,10 +368,8 @@ char *policy_describe(const struct policy_condition *condition,
 		      const struct policy_message *message, int64_t now, enum policy_show show,
 		      char *buffer, size_t size)
 {
-	struct words words = {.buffer = buffer, .size = size, .show = show};
+	struct words words = {.phrase = phrase_in(buffer, size), .show = show};
 
-	if (size)
-		buffer[0] = '\0';
 	add_condition(&words, condition, message, now);
 	return buffer;
 }
@@ -390,10 +377,8 @@ char *policy_describe(const struct policy_condition *condition,
 char *policy_reason(const struct policy_rule *rule, const struct policy_message *message,
 		    int64_t now, enum policy_show show, char *buffer, size_t size)
 {
-	struct words words = {.buffer = buffer, .size = size, .show = show};
+	struct words words = {.phrase = phrase_in(buffer, size), .show = show};
 
-	if (size)
-		buffer[0] = '\0';
 	if (message->quarantined && !rule->quarantined)
 		add(&words, "quarantined, which the rule does not name, ");
 	for (size_t i = 0; i < rule->n_conditions; i++) {

@@ -2,10 +2,10 @@
 #include "qfwatch/units.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
+
+#include "qfwatch/phrase.h"
 
 struct unit {
 	char letter;
@@ -93,10 +93,10 @@ char *units_format_duration(int64_t seconds, char *buffer, size_t size)
 {
 	/* Unsigned, because the smallest int64_t has no positive counterpart. */
 	uint64_t left = seconds < 0 ? -(uint64_t)seconds : (uint64_t)seconds;
-	size_t length = 0;
+	struct phrase phrase = phrase_in(buffer, size);
 
 	if (seconds < 0)
-		length += (size_t)snprintf(buffer, size, "-");
+		phrase_add(&phrase, "-");
 	for (size_t i = 0; i < N_UNITS; i++) {
 		uint64_t count = left / units[i].seconds;
 
@@ -105,8 +105,8 @@ char *units_format_duration(int64_t seconds, char *buffer, size_t size)
 			continue;
 		if (count == 0 && !(seconds == 0 && units[i].letter == 's'))
 			continue;
-		length += (size_t)snprintf(buffer + length, size - length, "%" PRIu64 "%c", count,
-					   units[i].letter);
+		phrase_uint(&phrase, count);
+		phrase_bytes(&phrase, &units[i].letter, 1);
 		left -= count * units[i].seconds;
 	}
 	return buffer;
@@ -136,18 +136,19 @@ char *units_format_size(int64_t bytes, char *buffer, size_t size)
 
 	for (size_t i = 0; i < N_SIZE_UNITS; i++) {
 		char text[UNITS_SIZE_TEXT];
-		size_t length;
+		struct phrase phrase = phrase_in(text, sizeof(text));
 
 		/* Nothing is 0B, not 0TiB. */
 		if (number % size_units[i].bytes || (!number && size_units[i].bytes != 1))
 			continue;
-		length = (size_t)snprintf(text, sizeof(text), "%s%" PRIu64 "%s",
-					  bytes < 0 ? "-" : "", number / size_units[i].bytes,
-					  size_units[i].name);
-		if (length >= shortest)
+		if (bytes < 0)
+			phrase_add(&phrase, "-");
+		phrase_uint(&phrase, number / size_units[i].bytes);
+		phrase_add(&phrase, size_units[i].name);
+		if (phrase.length >= shortest)
 			continue;
-		shortest = length;
-		memcpy(buffer, text, length + 1);
+		shortest = phrase.length;
+		memcpy(buffer, text, phrase.length + 1);
 	}
 	return buffer;
 }

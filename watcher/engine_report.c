@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "qfwatch/phrase.h"
 #include "qfwatch/units.h"
 
 #define TEXT   512
@@ -38,13 +39,29 @@ static struct event about(struct engine *engine, enum event_action action,
 	};
 }
 
+/* What is told of most comes often, so these texts are made without snprintf. */
+static void add_id(struct phrase *text, const struct message *message)
+{
+	phrase_bytes(text, table_id(message), message->id_length);
+}
+
+/* "ID tracked". */
+static void say(char *buffer, size_t size, const struct message *message, const char *what)
+{
+	struct phrase text = phrase_in(buffer, size);
+
+	add_id(&text, message);
+	phrase_add(&text, " ");
+	phrase_add(&text, what);
+}
+
 void engine_report_message(struct engine *engine, enum event_action action,
 			   const struct message *message, const char *text, const char *reason)
 {
 	struct event event = about(engine, action, message);
 	char line[TEXT];
 
-	snprintf(line, sizeof line, "%.*s %s", (int)message->id_length, table_id(message), text);
+	say(line, sizeof line, message, text);
 	event.text = line;
 	event.reason = reason;
 	events_emit(engine->events, &event);
@@ -60,7 +77,7 @@ void engine_report_read(struct engine *engine, enum event_action action,
 	if (!events_want(engine->events, action))
 		return;
 	event = about(engine, action, message);
-	snprintf(line, sizeof line, "%.*s %s", (int)message->id_length, table_id(message), text);
+	say(line, sizeof line, message, text);
 	event.text = line;
 	event.has_domains = true;
 	event.domains = domains;
@@ -128,8 +145,9 @@ void engine_prepare_report(struct engine *engine, const struct message *message,
 			   struct action_report *ret)
 {
 	struct policy_message judged = engine_policy_message(engine, message);
+	struct phrase rule = phrase_in(ret->rule, sizeof ret->rule);
 
-	snprintf(ret->rule, sizeof ret->rule, "%s", decision->rule->name);
+	phrase_add(&rule, decision->rule->name);
 	policy_reason(decision->rule, &judged, engine->now / CLOCK_SECOND, engine_shows(engine),
 		      ret->reason, sizeof ret->reason);
 	ret->n_domains = qfile_domains(engine->buffer, head, ret->domains, EVENT_MAX_DOMAINS,
@@ -167,19 +185,32 @@ static void report_action(struct engine *engine, struct event *event,
 	events_emit(engine->events, event);
 }
 
+/* " (RULE)". */
+static void add_rule(struct phrase *text, const struct action_report *report)
+{
+	phrase_add(text, " (");
+	phrase_add(text, report->rule);
+	phrase_add(text, ")");
+}
+
 void engine_report_move(struct engine *engine, const struct message *message, const char *from,
 			const char *to, const struct action_report *report, int64_t duration)
 {
 	struct event event = about(engine, EVENT_MESSAGE_MOVED, message);
-	char text[TEXT];
+	char buffer[TEXT];
+	struct phrase text = phrase_in(buffer, sizeof buffer);
 
 	event.from = from;
 	event.to = event.tier = to;
 	event.duration = duration;
-	snprintf(text, sizeof text, "%s %.*s %s -> %s (%s)",
-		 engine->dry_run ? "would move" : "moved", (int)message->id_length,
-		 table_id(message), from, to, report->rule);
-	event.text = text;
+	event.text = text.buffer;
+	phrase_add(&text, engine->dry_run ? "would move " : "moved ");
+	add_id(&text, message);
+	phrase_add(&text, " ");
+	phrase_add(&text, from);
+	phrase_add(&text, " -> ");
+	phrase_add(&text, to);
+	add_rule(&text, report);
 	report_action(engine, &event, report);
 }
 
@@ -187,13 +218,16 @@ void engine_report_delete(struct engine *engine, const struct message *message,
 			  const struct action_report *report, int64_t duration)
 {
 	struct event event = about(engine, EVENT_MESSAGE_DELETED, message);
-	char text[TEXT];
+	char buffer[TEXT];
+	struct phrase text = phrase_in(buffer, sizeof buffer);
 
 	event.duration = duration;
-	snprintf(text, sizeof text, "%s %.*s from %s (%s)",
-		 engine->dry_run ? "would delete" : "deleted", (int)message->id_length,
-		 table_id(message), event.tier, report->rule);
-	event.text = text;
+	event.text = text.buffer;
+	phrase_add(&text, engine->dry_run ? "would delete " : "deleted ");
+	add_id(&text, message);
+	phrase_add(&text, " from ");
+	phrase_add(&text, event.tier);
+	add_rule(&text, report);
 	report_action(engine, &event, report);
 }
 

@@ -6,6 +6,7 @@
 
 #include "qfwatch/clock.h"
 #include "qfwatch/json_line.h"
+#include "qfwatch/phrase.h"
 
 /* How much of each text an event holds, in bytes as written. Their sum and the fixed parts stay
  * below EVENTS_LINE_MAX, whatever they hold; the counts and the domains get what is left. */
@@ -21,34 +22,43 @@ enum {
 	CAP_ADDRESS = ADDRESSES_MAX
 };
 
-/* What every action is in ECS, and how loud it is. */
+/* What every action is in ECS, and how loud it is; and all of a line that follows from that. */
+#define KIND(level, category, type)                                                                \
+	{                                                                                          \
+		level, "\",\"log.level\":\"" level "\",\"message\":",                              \
+			",\"kind\":\"event\",\"category\":[" category "],\"type\":[" type          \
+			"],\"module\":\"qfwatch\",\"dataset\":\"qfwatch.queue\",\"action\":\""     \
+	}
+
 static const struct {
-	const char *level, *category, *type;
+	const char *level;
+	const char *start; /* behind the time, up to the message */
+	const char *kind;  /* behind the sequence number, up to the action */
 } kinds[EVENT_ACTIONS] = {
-	[EVENT_STARTED] = {"info", "\"process\"", "\"start\""},
-	[EVENT_STOPPED] = {"info", "\"process\"", "\"end\""},
-	[EVENT_POLICY_LOADED] = {"info", "\"configuration\"", "\"change\""},
-	[EVENT_POLICY_REJECTED] = {"error", "\"configuration\"", "\"error\""},
-	[EVENT_MESSAGE_TRACKED] = {"info", "\"email\"", "\"info\""},
-	[EVENT_MESSAGE_ATTEMPTED] = {"info", "\"email\"", "\"info\""},
-	[EVENT_MESSAGE_MOVED] = {"info", "\"email\",\"file\"", "\"change\""},
-	[EVENT_MESSAGE_DELETED] = {"notice", "\"email\",\"file\"", "\"deletion\""},
-	[EVENT_MESSAGE_DEPARTED] = {"info", "\"email\",\"file\"", "\"info\""},
-	[EVENT_MESSAGE_BUSY] = {"info", "\"email\"", "\"info\""},
-	[EVENT_MESSAGE_REFUSED] = {"warning", "\"email\",\"file\"", "\"denied\""},
-	[EVENT_MOVE_FAILED] = {"error", "\"email\",\"file\"", "\"error\""},
-	[EVENT_TIER_LOST] = {"error", "\"file\"", "\"error\""},
-	[EVENT_TIER_FOUND] = {"notice", "\"file\"", "\"info\""},
-	[EVENT_EVENTS_LOST] = {"warning", "\"file\"", "\"error\""},
-	[EVENT_RESYNCED] = {"info", "\"file\"", "\"info\""},
-	[EVENT_EVENTS_DROPPED] = {"warning", "\"process\"", "\"error\""},
-	[EVENT_MESSAGE_RECOVERED] = {"notice", "\"email\",\"file\"", "\"change\""},
-	[EVENT_LIMIT_REACHED] = {"notice", "\"email\"", "\"info\""},
-	[EVENT_MESSAGE_BOUNCED] = {"notice", "\"email\",\"file\"", "\"deletion\""},
-	[EVENT_MESSAGE_NOTICED] = {"notice", "\"email\"", "\"info\""},
-	[EVENT_PROGRAM_RUN] = {"info", "\"process\"", "\"end\""},
-	[EVENT_DOMAIN_DEFERRED] = {"notice", "\"email\"", "\"info\""},
-	[EVENT_DOMAIN_RECOVERED] = {"notice", "\"email\"", "\"info\""},
+	[EVENT_STARTED] = KIND("info", "\"process\"", "\"start\""),
+	[EVENT_STOPPED] = KIND("info", "\"process\"", "\"end\""),
+	[EVENT_POLICY_LOADED] = KIND("info", "\"configuration\"", "\"change\""),
+	[EVENT_POLICY_REJECTED] = KIND("error", "\"configuration\"", "\"error\""),
+	[EVENT_MESSAGE_TRACKED] = KIND("info", "\"email\"", "\"info\""),
+	[EVENT_MESSAGE_ATTEMPTED] = KIND("info", "\"email\"", "\"info\""),
+	[EVENT_MESSAGE_MOVED] = KIND("info", "\"email\",\"file\"", "\"change\""),
+	[EVENT_MESSAGE_DELETED] = KIND("notice", "\"email\",\"file\"", "\"deletion\""),
+	[EVENT_MESSAGE_DEPARTED] = KIND("info", "\"email\",\"file\"", "\"info\""),
+	[EVENT_MESSAGE_BUSY] = KIND("info", "\"email\"", "\"info\""),
+	[EVENT_MESSAGE_REFUSED] = KIND("warning", "\"email\",\"file\"", "\"denied\""),
+	[EVENT_MOVE_FAILED] = KIND("error", "\"email\",\"file\"", "\"error\""),
+	[EVENT_TIER_LOST] = KIND("error", "\"file\"", "\"error\""),
+	[EVENT_TIER_FOUND] = KIND("notice", "\"file\"", "\"info\""),
+	[EVENT_EVENTS_LOST] = KIND("warning", "\"file\"", "\"error\""),
+	[EVENT_RESYNCED] = KIND("info", "\"file\"", "\"info\""),
+	[EVENT_EVENTS_DROPPED] = KIND("warning", "\"process\"", "\"error\""),
+	[EVENT_MESSAGE_RECOVERED] = KIND("notice", "\"email\",\"file\"", "\"change\""),
+	[EVENT_LIMIT_REACHED] = KIND("notice", "\"email\"", "\"info\""),
+	[EVENT_MESSAGE_BOUNCED] = KIND("notice", "\"email\",\"file\"", "\"deletion\""),
+	[EVENT_MESSAGE_NOTICED] = KIND("notice", "\"email\"", "\"info\""),
+	[EVENT_PROGRAM_RUN] = KIND("info", "\"process\"", "\"end\""),
+	[EVENT_DOMAIN_DEFERRED] = KIND("notice", "\"email\"", "\"info\""),
+	[EVENT_DOMAIN_RECOVERED] = KIND("notice", "\"email\"", "\"info\""),
 };
 
 const char *events_action_name(enum event_action action)
@@ -56,15 +66,28 @@ const char *events_action_name(enum event_action action)
 	return policy_event_names[action];
 }
 
-static void write_stamp(char *stamp, size_t size, int64_t time)
+/* Up to its fraction a time is that of the line before, nearly always. */
+static void write_second(struct events_second *second, int64_t time)
 {
-	time_t seconds = (time_t)(time / CLOCK_SECOND);
+	time_t seconds = (time_t)time;
 	struct tm utc;
 
 	gmtime_r(&seconds, &utc);
-	snprintf(stamp, size, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", utc.tm_year + 1900,
-		 utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
-		 (int)(time % CLOCK_SECOND));
+	second->length =
+		(size_t)snprintf(second->text, sizeof second->text,
+				 "%04d-%02d-%02dT%02d:%02d:%02d.", utc.tm_year + 1900,
+				 utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec);
+	second->time = time;
+}
+
+static size_t write_stamp(struct events_second *second, int64_t time, char *stamp)
+{
+	if (!second->length || second->time != time / CLOCK_SECOND)
+		write_second(second, time / CLOCK_SECOND);
+	memcpy(stamp, second->text, sizeof second->text);
+	phrase_last_digits(stamp + second->length, 6, (uint64_t)(time % CLOCK_SECOND));
+	memcpy(stamp + second->length + 6, "Z", 2);
+	return second->length + 7;
 }
 
 /* JSON's readers take numbers as doubles: beyond 2^53 they would see another one. A clock that is
@@ -83,31 +106,21 @@ static void put_count(struct json_line *line, uint64_t count)
 	json_line_uint(line, count > (uint64_t)NUMBER_MOST ? (uint64_t)NUMBER_MOST : count);
 }
 
-static void put_text(struct json_line *line, const char *before, const char *text, size_t cap)
+static inline void put_text(struct json_line *line, const char *before, const char *text,
+			    size_t cap)
 {
 	json_line_raw(line, before);
 	json_line_string(line, text, strlen(text), cap);
 }
 
-static void put_event_start(struct json_line *line, const struct events *events, uint64_t number)
-{
-	json_line_raw(line, ",\"event\":{\"id\":\"");
-	json_line_raw(line, events->run);
-	json_line_raw(line, "-");
-	json_line_uint(line, number);
-	json_line_raw(line, "\",\"sequence\":");
-}
-
 static void put_event_rest(struct json_line *line, const struct event *event)
 {
-	json_line_raw(line, ",\"kind\":\"event\",\"category\":[");
-	json_line_raw(line, kinds[event->action].category);
-	json_line_raw(line, "],\"type\":[");
-	json_line_raw(line, kinds[event->action].type);
-	json_line_raw(line, "],\"module\":\"qfwatch\",\"dataset\":\"qfwatch.queue\",\"action\":\"");
+	json_line_raw(line, kinds[event->action].kind);
 	json_line_raw(line, events_action_name(event->action));
-	json_line_raw(line,
-		      event->failure ? "\",\"outcome\":\"failure\"" : "\",\"outcome\":\"success\"");
+	if (event->failure)
+		json_line_raw(line, "\",\"outcome\":\"failure\"");
+	else
+		json_line_raw(line, "\",\"outcome\":\"success\"");
 	if (event->reason)
 		put_text(line, ",\"reason\":", event->reason, CAP_REASON);
 	if (event->duration > 0) {
@@ -138,7 +151,7 @@ static size_t room_for_addresses(const struct json_line *line, const struct even
 
 /* Adds as many addresses as there is room for. Returns false if there is none for the first. */
 static bool put_addresses(struct json_line *line, const struct events *events, const char *before,
-			  const char *const *list, size_t count, size_t end)
+			  const char *key, const char *const *list, size_t count, size_t end)
 {
 	char buffer[ADDRESSES_MAX];
 	size_t i;
@@ -150,7 +163,9 @@ static bool put_addresses(struct json_line *line, const struct events *events, c
 			line->truncated = true;
 			break;
 		}
-		put_text(line, i ? "," : before, address, CAP_ADDRESS);
+		if (!i)
+			json_line_raw(line, before);
+		put_text(line, i ? "," : key, address, CAP_ADDRESS);
 	}
 	if (i)
 		json_line_raw(line, "]}");
@@ -169,14 +184,12 @@ static void put_email(struct json_line *line, const struct events *events,
 	}
 	if (addresses_are_shown(&events->addresses)) {
 		size_t end = line->length + room_for_addresses(line, event);
-		char opening[48];
 
-		snprintf(opening, sizeof opening, "%s\"from\":{\"address\":[", before);
-		if (event->sender && put_addresses(line, events, opening, &event->sender, 1, end))
+		if (event->sender && put_addresses(line, events, before, "\"from\":{\"address\":[",
+						   &event->sender, 1, end))
 			before = ",";
-		snprintf(opening, sizeof opening, "%s\"to\":{\"address\":[", before);
-		if (put_addresses(line, events, opening, event->recipients, event->n_recipients,
-				  end))
+		if (put_addresses(line, events, before, "\"to\":{\"address\":[", event->recipients,
+				  event->n_recipients, end))
 			before = ",";
 		line->truncated |= event->recipients_cut;
 	}
@@ -267,11 +280,7 @@ static void put_domain(struct json_line *line, const struct events *events,
 
 static void put_own(struct json_line *line, const struct events *events, const struct event *event)
 {
-	json_line_raw(line, ",\"qfwatch\":{\"schema\":\"1.0\",\"run\":\"");
-	json_line_raw(line, events->run);
-	json_line_raw(line, "\"");
-	if (events->dry_run)
-		json_line_raw(line, ",\"dry_run\":true");
+	json_line_bytes(line, events->own.bytes, events->own.length);
 	if (event->tier)
 		put_text(line, ",\"tier\":", event->tier, CAP_NAME);
 	if (event->from && event->to) {
@@ -300,10 +309,43 @@ static void put_own(struct json_line *line, const struct events *events, const s
 	json_line_raw(line, "}}\n");
 }
 
-void events_render_line(const struct events *events, const struct event *event, uint64_t number,
+/* What all lines of a run have in common is rendered once. */
+void events_prepare_lines(struct events *events)
+{
+	struct json_line origin = {.buffer = events->origin.bytes,
+				   .size = sizeof events->origin.bytes};
+	struct json_line own = {.buffer = events->own.bytes, .size = sizeof events->own.bytes};
+
+	json_line_raw(&origin,
+		      ",\"ecs.version\":\"9.4.0\",\"service\":{\"name\":\"qfwatch\",\"version\":"
+		      "\"" QFWATCH_VERSION "\"}");
+	put_text(&origin, ",\"host\":{\"name\":", events->host, CAP_NAME);
+	json_line_raw(&origin, "},\"process\":{\"pid\":");
+	json_line_int(&origin, events->pid);
+	json_line_raw(&origin, "},\"event\":{\"id\":\"");
+	json_line_raw(&origin, events->run);
+	json_line_raw(&origin, "-");
+	events->origin.length = origin.length;
+	events->origin_lossy = origin.lossy;
+	events->origin_truncated = origin.truncated;
+
+	json_line_raw(&own, ",\"qfwatch\":{\"schema\":\"1.0\",\"run\":\"");
+	json_line_raw(&own, events->run);
+	json_line_raw(&own, "\"");
+	if (events->dry_run)
+		json_line_raw(&own, ",\"dry_run\":true");
+	events->own.length = own.length;
+}
+
+void events_render_line(struct events *events, const struct event *event, uint64_t number,
 			char *buffer, struct sink_line *ret)
 {
-	struct json_line json = {.buffer = buffer, .size = EVENTS_UNNUMBERED}, *line = &json;
+	struct json_line json = {.buffer = buffer,
+				 .size = EVENTS_UNNUMBERED,
+				 .lossy = events->origin_lossy,
+				 .truncated = events->origin_truncated},
+			 *line = &json;
+	size_t stamp_length;
 
 	*ret = (struct sink_line){
 		.json = buffer,
@@ -317,20 +359,15 @@ void events_render_line(const struct events *events, const struct event *event, 
 		.tier = event->tier,
 		.rule = event->rule,
 	};
-	write_stamp(ret->stamp, sizeof ret->stamp, event->time ? event->time : clock_now());
+	stamp_length =
+		write_stamp(&events->second, event->time ? event->time : clock_now(), ret->stamp);
 	json_line_raw(line, "{\"@timestamp\":\"");
-	json_line_raw(line, ret->stamp);
-	json_line_raw(line, "\",\"log.level\":\"");
-	json_line_raw(line, ret->level);
-	put_text(line, "\",\"message\":", event->text, CAP_TEXT);
-	json_line_raw(line,
-		      ",\"ecs.version\":\"9.4.0\",\"service\":{\"name\":\"qfwatch\",\"version\":"
-		      "\"" QFWATCH_VERSION "\"}");
-	put_text(line, ",\"host\":{\"name\":", events->host, CAP_NAME);
-	json_line_raw(line, "},\"process\":{\"pid\":");
-	json_line_int(line, events->pid);
-	json_line_raw(line, "}");
-	put_event_start(line, events, number);
+	json_line_bytes(line, ret->stamp, stamp_length);
+	json_line_raw(line, kinds[event->action].start);
+	json_line_string(line, event->text, strlen(event->text), CAP_TEXT);
+	json_line_bytes(line, events->origin.bytes, events->origin.length);
+	json_line_uint(line, number);
+	json_line_raw(line, "\",\"sequence\":");
 	ret->place = line->length;
 	put_event_rest(line, event);
 	put_email(line, events, event);
@@ -355,7 +392,7 @@ size_t events_number_line(const struct sink_line *from, uint64_t sequence, char 
 	return line.length + from->length - from->place;
 }
 
-size_t events_render(const struct events *events, const struct event *event, uint64_t number,
+size_t events_render(struct events *events, const struct event *event, uint64_t number,
 		     uint64_t sequence, char *buffer)
 {
 	char rendered[EVENTS_UNNUMBERED];

@@ -72,6 +72,7 @@ struct events *events_new(bool dry_run)
 		strcpy(events->host, "unknown");
 	events->pid = getpid();
 	events->dry_run = dry_run;
+	events_prepare_lines(events);
 	/* Without, they are asked now and then. */
 	events->epoll = epoll_create1(EPOLL_CLOEXEC);
 	return events;

@@ -7,6 +7,19 @@
 #include "qfwatch/addresses.h"
 #include "qfwatch/sink.h"
 
+/* A part of each line, rendered once. */
+struct events_part {
+	char bytes[512];
+	size_t length;
+};
+
+/* A time up to its fraction, as text. */
+struct events_second {
+	int64_t time; /* seconds since the epoch */
+	char text[48];
+	size_t length; /* 0: none yet */
+};
+
 struct events {
 	struct sink **sinks;
 	size_t n_sinks;
@@ -25,14 +38,21 @@ struct events {
 	char host[256];
 	char gap_text[400]; /* of the last announcement: sinks may read it after the call */
 	pid_t pid;
+	/* From behind the message up to the number in event.id; and the start of qfwatch. */
+	struct events_part origin, own;
+	bool origin_lossy, origin_truncated; /* because of the host's name */
+	struct events_second second;	     /* of the last line */
 };
 
 /* Room for a line without its sequence number. */
 #define EVENTS_UNNUMBERED (EVENTS_LINE_MAX - SINK_NUMBER_MAX)
 
+/* Once run, host, pid and dry_run are known: for all lines to come. */
+void events_prepare_lines(struct events *events);
+
 /* Renders all but the sequence number, which differs from sink to sink, into EVENTS_UNNUMBERED
  * bytes. */
-void events_render_line(const struct events *events, const struct event *event, uint64_t number,
+void events_render_line(struct events *events, const struct event *event, uint64_t number,
 			char *buffer, struct sink_line *ret);
 
 /* Puts the sequence number into its place; returns the length. */

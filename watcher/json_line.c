@@ -3,20 +3,7 @@
 
 #include <string.h>
 
-static void put(struct json_line *line, const char *bytes, size_t length)
-{
-	if (length > line->size - line->length) {
-		line->truncated = true;
-		length = line->size - line->length;
-	}
-	memcpy(line->buffer + line->length, bytes, length);
-	line->length += length;
-}
-
-void json_line_raw(struct json_line *line, const char *text)
-{
-	put(line, text, strlen(text));
-}
+#include "qfwatch/phrase.h"
 
 /* The length of the well-formed UTF-8 sequence at `text` (RFC 3629: no overlong forms, no
  * surrogates, nothing above U+10FFFF), or 0. */
@@ -84,59 +71,95 @@ static size_t escape(struct json_line *line, const unsigned char *text, size_t l
 	return n;
 }
 
+static bool is_plain(char c)
+{
+	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+/* A byte eight times. */
+#define EIGHT(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* Are all of eight bytes plain? May say no where they are: the sums carry into the next byte, but
+ * only from one that is not. */
+static bool are_plain(uint64_t eight)
+{
+	uint64_t high = eight | (eight + EIGHT(1)); /* 0x7f and above */
+	uint64_t low = eight - EIGHT(0x20), quote = eight ^ EIGHT('"'),
+		 escape = eight ^ EIGHT('\\');
+
+	return !((high | low | (quote - EIGHT(1)) | (escape - EIGHT(1))) & EIGHT(0x80));
+}
+
 /* How many bytes of the start stand between quotes as they are: nearly always all, so they are
  * taken at once. */
 static size_t plain(const char *text, size_t length)
 {
+	uint64_t eight;
 	size_t n = 0;
 
-	while (n < length && text[n] >= 0x20 && text[n] < 0x7f && text[n] != '"' && text[n] != '\\')
+	for (; length - n >= sizeof eight; n += sizeof eight) {
+		memcpy(&eight, text + n, sizeof eight);
+		if (!are_plain(eight))
+			break;
+	}
+	/* The last eight, some of them once more. */
+	if (n && length - n < sizeof eight) {
+		memcpy(&eight, text + length - sizeof eight, sizeof eight);
+		if (are_plain(eight))
+			return length;
+	}
+	while (n < length && is_plain(text[n]))
 		n++;
 	return n;
 }
 
 void json_line_string(struct json_line *line, const char *text, size_t length, size_t cap)
 {
-	size_t done = 0, written = 0;
+	size_t n = plain(text, length), done = 0, written = 0;
 
-	put(line, "\"", 1);
+	if (n == length && n <= cap && json_line_room(line, n + 2)) {
+		char *to = line->buffer + line->length;
+
+		*to++ = '"';
+		memcpy(to, text, n);
+		to[n] = '"';
+		line->length += n + 2;
+		return;
+	}
+	json_line_bytes(line, "\"", 1);
 	while (done < length) {
-		size_t n = plain(text + done, length - done), used = n;
 		const char *from = text + done;
+		size_t used = n;
 		char out[6];
 
 		if (n == 0) {
-			n = escape(line, (const unsigned char *)text + done, length - done, &used,
-				   out);
+			n = escape(line, (const unsigned char *)from, length - done, &used, out);
 			from = out;
 		}
 		if (written + n > cap) {
 			/* Plain bytes are a character each, and can be cut anywhere. */
-			put(line, from, from == out ? 0 : cap - written);
+			json_line_bytes(line, from, from == out ? 0 : cap - written);
 			line->truncated = true;
 			break;
 		}
-		put(line, from, n);
+		json_line_bytes(line, from, n);
 		written += n;
 		done += used;
+		n = plain(text + done, length - done);
 	}
-	put(line, "\"", 1);
+	json_line_bytes(line, "\"", 1);
 }
 
 void json_line_uint(struct json_line *line, uint64_t value)
 {
-	char digits[20];
-	size_t n = sizeof digits;
+	char digits[PHRASE_DIGITS_MAX];
 
-	do
-		digits[--n] = (char)('0' + value % 10);
-	while (value /= 10);
-	put(line, digits + n, sizeof digits - n);
+	json_line_bytes(line, digits, phrase_digits(digits, value));
 }
 
 void json_line_int(struct json_line *line, int64_t value)
 {
 	if (value < 0)
-		put(line, "-", 1);
+		json_line_bytes(line, "-", 1);
 	json_line_uint(line, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
 }

@@ -8,6 +8,7 @@
 
 #include "qfwatch/clock.h"
 #include "qfwatch/log.h"
+#include "qfwatch/phrase.h"
 #include "qfwatch/trouble.h"
 #include "qfwatch/xalloc.h"
 
@@ -23,6 +24,8 @@
 
 /* The longest line with all that stands around it. */
 #define FRAME_MAX (SINK_PREFIX_MAX + SINK_LINE_MAX + 8)
+
+_Static_assert(SINK_NUMBER_MAX == PHRASE_DIGITS_MAX, "any sequence number has room");
 
 /* What a line is in the ring: this, its prefix, the line. */
 struct record {
@@ -99,12 +102,16 @@ bool sink_is(const struct sink *sink, const struct policy_sink *config)
 
 static void ring_write(struct sink *sink, const void *bytes, size_t length)
 {
-	size_t end = (sink->start + sink->used) % sink->size, first = sink->size - end;
+	size_t end = sink->start + sink->used, first;
 
+	if (end >= sink->size)
+		end -= sink->size;
+	first = sink->size - end;
 	if (first > length)
 		first = length;
 	memcpy(sink->ring + end, bytes, first);
-	memcpy(sink->ring, (const char *)bytes + first, length - first);
+	if (first < length)
+		memcpy(sink->ring, (const char *)bytes + first, length - first);
 	sink->used += length;
 }
 
@@ -117,9 +124,12 @@ static void ring_read(struct sink *sink, void *bytes, size_t length)
 		first = length;
 	if (bytes) {
 		memcpy(bytes, sink->ring + sink->start, first);
-		memcpy((char *)bytes + first, sink->ring, length - first);
+		if (first < length)
+			memcpy((char *)bytes + first, sink->ring, length - first);
 	}
-	sink->start = (sink->start + length) % sink->size;
+	sink->start += length;
+	if (sink->start >= sink->size)
+		sink->start -= sink->size;
 	sink->used -= length;
 }
 
@@ -206,9 +216,8 @@ size_t sink_lines(const struct sink *sink)
 static void frame(struct sink *sink, const char *prefix, size_t prefix_length, const char *json,
 		  size_t length, size_t place)
 {
-	char number[SINK_NUMBER_MAX + 1], *to = sink->out + sink->out_length;
-	size_t digits =
-		(size_t)snprintf(number, sizeof number, "%llu", (unsigned long long)sink->next++);
+	char number[PHRASE_DIGITS_MAX], *to = sink->out + sink->out_length;
+	size_t digits = phrase_digits(number, sink->next++);
 
 	if (sink->frame != SINK_FRAME_LINE)
 		length--; /* the newline */

@@ -143,9 +143,9 @@ bool events_wait(struct events *events, int64_t patience);
 /* Is a sink's buffer more than half full, of those that are not known to be gone? */
 bool events_crowded(const struct events *events);
 
-/* Renders one event as the line that a sink writes (newline included). Pure but for the run's
- * constants. `number` makes event.id. buffer holds EVENTS_LINE_MAX bytes; returns the length. */
-size_t events_render(const struct events *events, const struct event *event, uint64_t number,
+/* Renders one event as the line that a sink writes (newline included). Changes nothing that shows.
+ * `number` makes event.id. buffer holds EVENTS_LINE_MAX bytes; returns the length. */
+size_t events_render(struct events *events, const struct event *event, uint64_t number,
 		     uint64_t sequence, char *buffer);
 
 const char *events_action_name(enum event_action action);

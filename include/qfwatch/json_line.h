@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct json_line {
 	char *buffer;
@@ -18,8 +19,27 @@ struct json_line {
 	bool truncated;	     /* some text was cut */
 };
 
-/* As is: punctuation and keys of our own. */
-void json_line_raw(struct json_line *line, const char *text);
+/* As is: punctuation and keys of our own. In the header, so that the lengths of literals are known
+ * to the compiler. */
+static inline void json_line_bytes(struct json_line *line, const char *bytes, size_t length)
+{
+	char *to = line->buffer + line->length;
+	size_t room = line->size - line->length;
+
+	if (length <= room) {
+		memcpy(to, bytes, length);
+	} else {
+		memcpy(to, bytes, room);
+		line->truncated = true;
+		length = room;
+	}
+	line->length += length;
+}
+
+static inline void json_line_raw(struct json_line *line, const char *text)
+{
+	json_line_bytes(line, text, strlen(text));
+}
 
 /* A quoted string, of at most `cap` bytes between the quotes; a longer one is cut at a character.
  */

@@ -192,7 +192,7 @@ static inline void any_event_fill(const char *qf, size_t length, struct event *e
 }
 
 /* Renders the qf as an event of some kind, and checks the line. */
-static inline void any_event_check(const struct events *events, const char *qf, size_t length,
+static inline void any_event_check(struct events *events, const char *qf, size_t length,
 				   unsigned kind, bool thoroughly)
 {
 	const char *domains[EVENT_MAX_DOMAINS], *recipients[ANY_RECIPIENTS];
