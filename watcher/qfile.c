@@ -53,9 +53,11 @@ static bool read_number(const char *text, size_t length, uint32_t *ret)
 	if (length == 0)
 		return false;
 	for (size_t i = 0; i < length; i++) {
-		if (text[i] < '0' || text[i] > '9')
+		unsigned digit = (unsigned char)text[i] - (unsigned)'0';
+
+		if (digit > 9)
 			return false;
-		value = value * 10 + (uint64_t)(text[i] - '0');
+		value = value * 10 + digit;
 		if (value > UINT32_MAX)
 			return false;
 	}
@@ -63,19 +65,35 @@ static bool read_number(const char *text, size_t length, uint32_t *ret)
 	return true;
 }
 
-static void take_number(struct qfile_reader *reader, uint8_t which, uint32_t *ret,
-			enum qfile_verdict bad)
+static void take_number(struct qfile_reader *reader, uint8_t which, const char *text, size_t length,
+			uint32_t *ret, enum qfile_verdict bad)
 {
 	if (reader->seen & which)
 		object(reader, QFILE_TWICE);
 	reader->seen |= which;
-	if (reader->number_length > sizeof reader->number ||
-	    !read_number(reader->number, reader->number_length, ret))
+	if (length > sizeof reader->number || !read_number(text, length, ret))
 		object(reader, bad);
 }
 
-/* Of a line whose first letter says all that counts. */
-static void note(struct qfile *file, char line)
+/* What the first letter of a line makes of it. */
+enum kind {
+	PLAIN,	/* nothing that counts */
+	FACT,	/* the letter says all that counts */
+	NUMBER, /* the number counts */
+	END,	/* perhaps the last */
+};
+
+static const uint8_t kinds[256] = {
+	['R'] = FACT,	['S'] = FACT,	['d'] = FACT,	['q'] = FACT,
+	['T'] = NUMBER, ['K'] = NUMBER, ['N'] = NUMBER, ['.'] = END,
+};
+
+static enum kind kind_of(char line)
+{
+	return kinds[(unsigned char)line];
+}
+
+static void note_fact(struct qfile *file, char line)
 {
 	switch (line) {
 	case 'R':
@@ -93,45 +111,63 @@ static void note(struct qfile *file, char line)
 	}
 }
 
-static void end_line(struct qfile_reader *reader)
+static void note_number(struct qfile_reader *reader, char line, const char *text, size_t length)
 {
-	switch (reader->line) {
+	struct qfile *file = &reader->file;
+
+	switch (line) {
 	case 'T':
-		take_number(reader, SEEN_CREATED, &reader->file.created, QFILE_BAD_CREATED);
+		take_number(reader, SEEN_CREATED, text, length, &file->created, QFILE_BAD_CREATED);
 		/* sendmail writes the time of day: 1970 is no time but a mistake. */
-		if (reader->file.created == 0)
+		if (file->created == 0)
 			object(reader, QFILE_BAD_CREATED);
 		break;
 	case 'K':
-		take_number(reader, SEEN_LAST_ATTEMPT, &reader->file.last_attempt,
+		take_number(reader, SEEN_LAST_ATTEMPT, text, length, &file->last_attempt,
 			    QFILE_BAD_LAST_ATTEMPT);
 		break;
 	case 'N':
-		take_number(reader, SEEN_ATTEMPTS, &reader->file.attempts, QFILE_BAD_ATTEMPTS);
+		take_number(reader, SEEN_ATTEMPTS, text, length, &file->attempts,
+			    QFILE_BAD_ATTEMPTS);
 		break;
-	case '.':
+	}
+}
+
+static void end_line(struct qfile_reader *reader)
+{
+	switch (kind_of(reader->line)) {
+	case PLAIN:
+		break;
+	case FACT:
+		note_fact(&reader->file, reader->line);
+		break;
+	case NUMBER:
+		note_number(reader, reader->line, reader->number, reader->number_length);
+		break;
+	case END:
 		if (reader->dot_only)
 			reader->ended = true;
 		break;
-	default:
-		note(&reader->file, reader->line);
 	}
 	reader->line = 0;
 }
 
-static bool counts(char line)
+/* Whole lines, up to one that may be the last. Returns where they end. */
+static const char *pass_whole(struct qfile_reader *reader, const char *bytes, const char *end)
 {
-	return line == 'T' || line == 'K' || line == 'N';
-}
+	while (bytes < end) {
+		enum kind kind = kind_of(*bytes);
+		const char *stop;
 
-/* Whole lines of which only the first letter counts are most of a qf. Returns where they end. */
-static const char *pass_plain(struct qfile_reader *reader, const char *bytes, const char *end)
-{
-	const char *stop;
-
-	while (bytes < end && !counts(*bytes) && *bytes != '.' &&
-	       (stop = memchr(bytes, '\n', (size_t)(end - bytes)))) {
-		note(&reader->file, *bytes);
+		if (kind == END)
+			break;
+		stop = memchr(bytes, '\n', (size_t)(end - bytes));
+		if (!stop)
+			break;
+		if (kind == FACT)
+			note_fact(&reader->file, *bytes);
+		else if (kind == NUMBER)
+			note_number(reader, *bytes, bytes + 1, (size_t)(stop - bytes) - 1);
 		bytes = stop + 1;
 	}
 	return bytes;
@@ -152,7 +188,7 @@ void qfile_feed(struct qfile_reader *reader, const char *bytes, size_t length)
 			return;
 		}
 		if (reader->line == 0) {
-			bytes = pass_plain(reader, bytes, end);
+			bytes = pass_whole(reader, bytes, end);
 			if (bytes == end)
 				return;
 			/* NUL would mean that none has begun: give it a letter that says nothing.
@@ -166,7 +202,7 @@ void qfile_feed(struct qfile_reader *reader, const char *bytes, size_t length)
 		rest = (size_t)((stop ? stop : end) - bytes);
 		if (rest)
 			reader->dot_only = false;
-		if (counts(reader->line)) {
+		if (kind_of(reader->line) == NUMBER) {
 			size_t room = sizeof reader->number - reader->number_length;
 
 			if (reader->number_length <= sizeof reader->number && rest <= room) {
@@ -247,18 +283,23 @@ static bool known(const char *const *domains, size_t count, const char *domain, 
 size_t qfile_domains(const char *bytes, size_t length, const char **domains, size_t max,
 		     char *buffer, size_t size, bool *ret_cut)
 {
-	const char *end = bytes + length;
+	const char *start = bytes, *end = bytes + length;
 	size_t count = 0, used = 0;
 	bool cut = false;
 
-	while (bytes < end && !cut) {
-		const char *stop = memchr(bytes, '\n', (size_t)(end - bytes));
-		const char *domain = NULL;
+	/* There are fewer such letters than lines. */
+	while (!cut && bytes < end && (bytes = memchr(bytes, 'R', (size_t)(end - bytes)))) {
+		const char *stop, *domain = NULL;
 		size_t n;
 
+		if (bytes > start && bytes[-1] != '\n') {
+			bytes++;
+			continue;
+		}
+		stop = memchr(bytes, '\n', (size_t)(end - bytes));
 		if (!stop)
 			stop = end;
-		n = *bytes == 'R' ? qfile_domain_of(bytes, (size_t)(stop - bytes), &domain) : 0;
+		n = qfile_domain_of(bytes, (size_t)(stop - bytes), &domain);
 		if (n && !known(domains, count, domain, n)) {
 			if (count == max || n + 1 > size - used) {
 				cut = true;
@@ -272,7 +313,7 @@ size_t qfile_domains(const char *bytes, size_t length, const char **domains, siz
 				domains[count++] = copy;
 			}
 		}
-		bytes = stop + 1;
+		bytes = stop;
 	}
 	*ret_cut = cut;
 	return count;

@@ -112,14 +112,19 @@ static uint64_t mix(uint64_t h)
 static uint64_t hash_of(uint16_t directory, const char *id, size_t length)
 {
 	uint64_t h = 0xcbf29ce484222325u ^ (uint64_t)directory << 8 ^ length, word = 0;
+	const char *end = id + length;
 
-	for (; length >= sizeof word; id += sizeof word, length -= sizeof word) {
+	for (; (size_t)(end - id) > sizeof word; id += sizeof word) {
 		memcpy(&word, id, sizeof word);
 		h = mix(h ^ word);
 	}
-	word = 0;
-	while (length--)
-		word = word << 8 | (unsigned char)*id++;
+	/* The last eight, some of them once more. */
+	if (length >= sizeof word) {
+		memcpy(&word, end - sizeof word, sizeof word);
+	} else {
+		for (word = 0; id < end; id++)
+			word = word << 8 | (unsigned char)*id;
+	}
 	return mix(h ^ word) * 0x9e3779b97f4a7c15u;
 }
 

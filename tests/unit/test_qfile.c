@@ -493,6 +493,7 @@ static void domains(void **state)
 	/* Other lines have none. */
 	DOMAINS("S<a@sender>\nH??To: <a@header>\nrRFC822; a@orig\nC:<a@control>\nR<a@x>\n", "x");
 	DOMAINS("H??X: y\n R<a@continued>\n", "");
+	DOMAINS("SR<a@x>\nMRR\nH??R: R@x\nRR<R@R>\nR\nCR@x\n", "r");
 	/* No @; several. */
 	DOMAINS("R<postmaster>\n", "");
 	DOMAINS("RPFD:root\nR<a@x>\n", "x");
