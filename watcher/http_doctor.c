@@ -15,8 +15,7 @@ static bool is_fresh(const struct http_doctor *doctor)
 {
 	int64_t age = clock_now() - doctor->at;
 
-	return doctor->answer.length && age >= 0 &&
-	       age < (doctor->status == MHD_HTTP_OK ? HOLDS : HOLDS_FAILED);
+	return doctor->answer.length && age >= 0 && age < doctor->holds;
 }
 
 static void answer(struct http_request *request)
@@ -35,20 +34,26 @@ static void wake(struct http_doctor *doctor)
 		http_go_on(doctor->waiting[i]);
 }
 
-static void keep(struct http_request *request)
+/* A failure as well: for as long as it took, so that one that comes of waiting in vain is not made
+ * again for each who asks. */
+static void keep(struct http_request *request, int64_t took)
 {
 	struct http_doctor *doctor = &request->http->doctor;
+	int64_t failed = took / 1000 > HOLDS_FAILED ? took / 1000 : HOLDS_FAILED;
 
 	doctor->answer.length = 0;
 	json_text_bytes(&doctor->answer, request->body.bytes, request->body.length);
 	doctor->status = request->status;
 	doctor->at = clock_now();
+	doctor->holds = request->status == MHD_HTTP_OK ? HOLDS : failed;
 }
 
 static void take_output(struct http_request *request, const struct http_output *output)
 {
 	/* 0: sound; 1: something was found. */
-	if (output->code <= 1 && output->length && *output->bytes == '{') {
+	if (output->failed) {
+		/* It is told. */
+	} else if (output->code <= 1 && output->length && *output->bytes == '{') {
 		json_text_bytes(&request->body, output->bytes, output->length);
 		http_answer(request, MHD_HTTP_OK, HTTP_JSON);
 	} else {
@@ -56,7 +61,7 @@ static void take_output(struct http_request *request, const struct http_output *
 			   "run qfwatch doctor by hand: it says why",
 			   "qfwatch doctor ended with exit code %d", output->code);
 	}
-	keep(request);
+	keep(request, output->took);
 }
 
 static void end_run(struct http_request *request)

@@ -177,6 +177,8 @@ static void answer_explanation(struct http_request *request, const struct http_o
 	const char *at = output->bytes, *end = at + output->length;
 	bool any = false;
 
+	if (output->failed)
+		return;
 	json_text_add(body, "{\"messages\":[");
 	while (at < end) {
 		const char *newline = memchr(at, '\n', (size_t)(end - at));

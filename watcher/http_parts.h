@@ -135,7 +135,7 @@ struct http {
 	struct http_doctor {
 		struct json_text answer; /* the last one */
 		unsigned status;
-		int64_t at;
+		int64_t at, holds;	      /* since when, and for how long it is given */
 		struct http_request *running; /* who has it run; NULL: nobody */
 		struct http_request *waiting[HTTP_CONNECTIONS];
 		size_t n_waiting;
@@ -292,6 +292,7 @@ struct http_output {
 	size_t length;
 	int code;     /* its exit code; -1: it did not exit */
 	int64_t took; /* nanoseconds */
+	bool failed;  /* it was not started, or was ended: the request has that for its answer */
 };
 
 /* Runs this program with those arguments (ends with NULL) and that as its standard input, all of

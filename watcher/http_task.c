@@ -246,16 +246,16 @@ static enum http_progress step_program(struct http_request *request, int64_t unt
 			return HTTP_WAIT;
 		running->error = EAGAIN;
 	}
+	running->output.failed = running->error || running->timed_out || running->output.code < 0;
 	if (running->error)
 		http_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "try again",
 			   "qfwatch %s cannot be started: %s", running->arguments[1],
 			   strerror(running->error));
-	else if (running->timed_out || running->output.code < 0)
+	else if (running->output.failed)
 		http_error(request, MHD_HTTP_SERVICE_UNAVAILABLE,
 			   "run it by hand: it may wait for something",
 			   "qfwatch %s did not come to its end", running->arguments[1]);
-	else
-		running->answer(request, &running->output);
+	running->answer(request, &running->output);
 	return HTTP_DONE;
 }
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -312,6 +313,14 @@ static void *read_share(void *context)
 	return NULL;
 }
 
+/* A thread with descriptors of its own, copies of those that there are: opening and closing in a
+ * table that is shared takes a lock each time, and each use of a descriptor an atomic count. */
+static void *read_apart(void *context)
+{
+	unshare(CLONE_FILES); /* where it is refused, the table is shared */
+	return read_share(context);
+}
+
 static struct reader *new_reader(struct survey *survey, const struct spool *spool,
 				 const struct survey_order *order, void *context,
 				 atomic_size_t *next)
@@ -368,7 +377,7 @@ void survey_read(struct survey *survey, const struct spool *spool, const struct 
 	for (unsigned i = 1; i < order->threads; i++)
 		readers[i] = new_reader(survey, spool, order, order->contexts[i], &next);
 	while (started < order->threads &&
-	       pthread_create(&readers[started]->thread, NULL, read_share, readers[started]) == 0)
+	       pthread_create(&readers[started]->thread, NULL, read_apart, readers[started]) == 0)
 		started++;
 	read_share(readers[0]);
 	for (unsigned i = 1; i < started; i++)

@@ -72,7 +72,20 @@ ok "what was run for somebody is ended" wait_until 5 process_is_gone "$CHILD"
 ok "and the daemon rests" wait_until 3 is_at_rest
 listen_policy "\"listen\": \"unix:$SOCKET\","
 ok "it answers again" wait_until 5 answers 200 --unix-socket "$SOCKET" http://localhost/healthz
-ok "and so does doctor" answers 200 --unix-socket "$SOCKET" http://localhost/api/v1/doctor
+
+# ---- a doctor that cannot be run: with room for the connection, and none for what it would say
+free=0
+while [ -e "/proc/$DAEMON/fd/$free" ]; do
+	free=$((free + 1))
+done
+limit=$(prlimit --pid "$DAEMON" --nofile --noheadings --output SOFT)
+prlimit --pid "$DAEMON" --nofile=$((free + 1)):
+is "doctor cannot be run" "$(status_of --unix-socket "$SOCKET" http://localhost/api/v1/doctor)" 503
+cp "$T/body" "$T/failed"
+prlimit --pid "$DAEMON" --nofile="$limit":
+is "which holds for some seconds, whoever asks" "$(status_of --unix-socket "$SOCKET" http://localhost/api/v1/doctor)" 503
+ok "in the same words" cmp "$T/body" "$T/failed"
+ok "then it is run again" wait_until 20 answers 200 --unix-socket "$SOCKET" http://localhost/api/v1/doctor
 
 # ---- the address, as clients write it
 if (exec 3<>"/dev/tcp/::1/$PORT") 2>&1 | grep -q refused; then
