@@ -3,11 +3,11 @@
  * before are read once more, a few at a time, while nobody waits. */
 #include "engine_parts.h"
 
-/* Files read in one turn. */
-#define READ_MOST 16
+/* Files read in one turn: whoever is due waits for them. */
+#define READ_MOST 4
 
 /* Messages passed in one turn that are labelled already. */
-#define PASS_MOST 4096
+#define PASS_MOST 1024
 
 void engine_labels_configure(struct engine *engine)
 {

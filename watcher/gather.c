@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -201,6 +202,9 @@ void gather_free(struct gather *gather)
 		free(batch);
 	}
 	free(gather);
+	/* It lies among what was allocated meanwhile, the table's messages: free for them, but not
+	 * given back by itself. */
+	malloc_trim(0);
 }
 
 static struct gather_batch *free_batch(struct gather *gather)

@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +28,7 @@
 #include "qfwatch/policy.h"
 
 #include "../support/bare.h"
+#include "../support/placing.h"
 #include "../support/reaction.h"
 
 enum part { WHOLE, P99, DECIDED, ACTED, REST, RATE, PARTS };
@@ -37,59 +37,6 @@ static void check(int r, const char *what)
 {
 	if (r < 0)
 		bench_fail("%s: %s", what, strerror(-r));
-}
-
-/* ---- processors ---- */
-
-/* Who is woken is often put on the processor of who woke him, and goes on when that one sleeps: the
- * observer then hears of a move only when the daemon has nothing left to do, though the qf stands
- * in its tier long before. With a processor of its own it does not sleep either: neither how long
- * it takes to wake up nor what it costs to wake it is of the move. */
-struct placing {
-	bool apart; /* in: asked for */
-	cpu_set_t before;
-};
-
-/* The watcher goes to the first of this process's processors, this process to the last. */
-static void place(struct placing *placing, struct reaction *reaction, pid_t watcher)
-{
-	cpu_set_t first, last;
-	int cpu = 0;
-
-	if (!placing->apart)
-		return;
-	CPU_ZERO(&first);
-	CPU_ZERO(&last);
-	check(sched_getaffinity(0, sizeof(placing->before), &placing->before) < 0 ? -errno : 0,
-	      "cannot ask for processors");
-	while (!CPU_ISSET(cpu, &placing->before))
-		cpu++;
-	CPU_SET(cpu, &first);
-	for (cpu = CPU_SETSIZE - 1; !CPU_ISSET(cpu, &placing->before);)
-		cpu--;
-	CPU_SET(cpu, &last);
-	check(sched_setaffinity(watcher, sizeof(first), &first) < 0 ||
-			      sched_setaffinity(0, sizeof(last), &last) < 0
-		      ? -errno
-		      : 0,
-	      "cannot choose processors");
-	reaction->arrivals.spin = true;
-}
-
-static void place_back(const struct placing *placing, struct reaction *reaction)
-{
-	reaction->arrivals.spin = false;
-	if (placing->apart)
-		check(sched_setaffinity(0, sizeof(placing->before), &placing->before) < 0 ? -errno
-											  : 0,
-		      "cannot choose processors");
-}
-
-static bool can_be_apart(void)
-{
-	cpu_set_t set;
-
-	return sched_getaffinity(0, sizeof(set), &set) == 0 && CPU_COUNT(&set) > 1;
 }
 
 /* ---- the daemon and the bare loop ---- */
@@ -142,9 +89,9 @@ static void round_of_ours(struct reaction *reaction, int64_t rate, bool apart,
 	struct service service;
 
 	bench_start(reaction->bench, &service);
-	place(&placing, reaction, service.pid);
+	placing_begin(&placing, reaction, service.pid);
 	measure(reaction, rate, &samples, &parts[RATE]);
-	place_back(&placing, reaction);
+	placing_end(&placing, reaction);
 	bench_stop(reaction->bench, &service);
 	bench_each_move(reaction->bench, take_move, &split);
 	if (split.acted.count == 0)
@@ -169,9 +116,9 @@ static void round_of_bare(struct reaction *reaction, int64_t rate, bool apart,
 
 	check(bare_watch_start(&bare, &reaction->from, &reaction->to, BENCH_DUE),
 	      "cannot start the bare loop");
-	place(&placing, reaction, bare.pid);
+	placing_begin(&placing, reaction, bare.pid);
 	measure(reaction, rate, &samples, &parts[RATE]);
-	place_back(&placing, reaction);
+	placing_end(&placing, reaction);
 	bare_watch_stop(&bare);
 	series_add(&parts[WHOLE], (double)samples_percentile(&samples, 50));
 	series_add(&parts[P99], (double)samples_percentile(&samples, 99));
@@ -181,7 +128,7 @@ static void round_of_bare(struct reaction *reaction, int64_t rate, bool apart,
 /* `memory`: how many messages there are in memory; 0: the spool is the usual one. */
 static void show_reaction(struct reaction *reaction, int64_t rate, uint64_t memory, bool apart)
 {
-	bool again = !rate && !memory && !apart && can_be_apart();
+	bool again = !rate && !memory && !apart && placing_can();
 	struct series ours[PARTS] = {0}, bare[PARTS] = {0};
 	char what[80], key[40], number[32];
 	static const struct {
@@ -431,8 +378,8 @@ int main(void)
 	bench_make_spool(&bench);
 	bench_policy(&bench, BENCH_DUE_RULE);
 	reaction_open(&reaction, &bench);
-	show_reaction(&reaction, 0, 0, can_be_apart());
-	if (can_be_apart())
+	show_reaction(&reaction, 0, 0, placing_can());
+	if (placing_can())
 		show_reaction(&reaction, 0, 0, false);
 	show_parts(&reaction);
 	show_reaction(&reaction, rate, 0, false);

@@ -3,7 +3,8 @@
  * Ours is a whole `qfwatch run --once --dry-run`: start of the program, policy, watches, scan,
  * decisions, end. Beside it one thread of readdir, open, read, close; and what a cron job does:
  * find, and awk for the lines with too high an N. Once more with a rule that asks for the text of
- * the qf, which has to be read to its end then.
+ * the qf, which has to be read to its end then; and by the running daemon with a policy that
+ * listens, which reads them for the domains of all messages (a single pass listens to nobody).
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -55,6 +56,18 @@ static double our_pass(struct bench *bench, const char *rules)
 	return (double)bench_run_once(bench, "--once", "--dry-run") / (double)bench->scale;
 }
 
+/* From the start to "resynced". */
+static double listening_pass(struct bench *bench)
+{
+	struct service service;
+	int64_t took;
+
+	bench_policy_with(bench, &(struct bench_policy){.rules = BENCH_DUE_RULE, .listen = true});
+	took = bench_start(bench, &service);
+	bench_stop(bench, &service);
+	return (double)took / (double)bench->scale;
+}
+
 int main(void)
 {
 	struct bench bench;
@@ -70,6 +83,11 @@ int main(void)
 	struct row text = {
 		.key = "scan-text",
 		.what = "  the same when a rule asks for the text",
+		.unit = ROW_NANOSECONDS,
+	};
+	struct row listening = {
+		.key = "scan-listen",
+		.what = "  the same when the policy listens",
 		.unit = ROW_NANOSECONDS,
 	};
 	struct row cron = {
@@ -90,11 +108,14 @@ int main(void)
 		series_add(&row.ours, our_pass(&bench, BENCH_DUE_RULE));
 		series_add(&text.bare, bare);
 		series_add(&text.ours, our_pass(&bench, TEXT_RULE));
+		series_add(&listening.bare, bare);
+		series_add(&listening.ours, listening_pass(&bench));
 		series_add(&cron.bare, bare);
 		series_add(&cron.ours, cron_pass(&bench));
 	}
 	row_print(&row);
 	row_print(&text);
+	row_print(&listening);
 	row_print(&cron);
 	mta_queue_close(&queue);
 	return 0;

@@ -183,8 +183,13 @@ static int64_t start_once(struct sinks *sinks, enum kind kind, int attempts)
 	snprintf(rule, sizeof(rule),
 		 "{\"tier\":\"%s\",\"when\":{\"attempts\":%d},\"then\":{\"move\":\"%s\"}}",
 		 names[sinks->from], attempts, names[!sinks->from]);
-	bench_policy_events(&sinks->bench, rule, sinks->stuck[kind].sink,
-			    kind == QUIET ? ",\"exclude\":[\"message-moved\"]" : "");
+	bench_policy_with(
+		&sinks->bench,
+		&(struct bench_policy){
+			.rules = rule,
+			.sinks = sinks->stuck[kind].sink,
+			.event_keys = kind == QUIET ? ",\"exclude\":[\"message-moved\"]" : NULL,
+		});
 	took = bench_start(&sinks->bench, &service);
 	/* On SIGTERM it would wait for a sink that takes nothing, though not for long. */
 	if (*sinks->stuck[kind].sink)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # run.sh - the numbers of qfwatch, each beside bare system calls and what people use today, in one table.
-# usage: tests/bench/run.sh [ROW...]     rows: scan move memory churn idle reaction flood sinks growth profile (all)
+# usage: tests/bench/run.sh [ROW...]     rows: scan move memory churn idle reaction requests flood sinks growth profile (all)
 #
 # Environment: SCALE (100000) messages in the spool; BENCH_DIR (TMPDIR, /tmp) where it is written, on the file system to be
 # measured; BENCH_SPOOL a folder whose QUEUE holds the messages: made with SCALE of them if it is not there, and kept, so that
@@ -20,7 +20,7 @@ if [ "$SCALE" -ge 1000000 ]; then
 fi
 here=$(dirname "$0")
 programs=$BUILD/tests/bench
-rows=${*:-scan move memory churn idle reaction flood sinks growth profile}
+rows=${*:-scan move memory churn idle reaction requests flood sinks growth profile}
 
 for row in $rows; do
 	if [ ! -x "$programs/bench_$row" ]; then
@@ -82,7 +82,7 @@ processor=$(sed -n 's/^model name[[:space:]]*: *//p' /proc/cpuinfo 2>/dev/null |
 queued=$(cat /proc/sys/fs/inotify/max_queued_events 2>/dev/null || echo 0)
 began=$(date +%s)
 case " $rows " in
-*" scan "* | *" memory "* | *" idle "* | *" reaction "* | *" flood "* | *" growth "*) spool=1 ;;
+*" scan "* | *" memory "* | *" idle "* | *" reaction "* | *" requests "* | *" flood "* | *" growth "*) spool=1 ;;
 *) spool= ;;
 esac
 given=${BENCH_SPOOL:-}
@@ -123,9 +123,13 @@ reaction: from just before sendmail's last close until another process has been 
           "placed by the scheduler" is without that: who is woken then often waits until the daemon sleeps. So are all other rows.
           Decided: @timestamp less event.duration of its event; lock and move: event.duration; rest: what remains
           (less than nothing when that process hears of the rename before the event is made).
+requests: over the Unix socket, from connect to the end of the answer, and by the command, from fork to its exit; beside those about
+          all messages one pass over the qf files. The reaction beside them as above: who asks (status, /metrics, shape, list in turn,
+          40 a second or as many as are answered) has the daemon's processor.
 idle:     voluntary context switches of all threads. memory: VmRSS, less that with an empty spool.
 overflow: from SIGCONT until the due message moved and the daemon said resynced; beside it its own whole first scan.
-scan:     a whole run --once --dry-run, warm caches. move: run --once, less the same with nothing due; events go to a file.
+scan:     a whole run --once --dry-run, warm caches; "listens": the running daemon, until it said resynced.
+move:     run --once, less the same with nothing due; events go to a file.
 profile:  valgrind --tool=callgrind and strace -c, with and without a load; limits are those of tests/bench/profile.limits.
 END
 [ -n "${QTOOL-x}" ] || say "qtool.pl: not there (tests/e2e/fetch-sendmail.sh could not bring it); its row is left out."

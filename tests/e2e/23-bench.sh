@@ -34,9 +34,14 @@ command -v strace >/dev/null || command -v valgrind >/dev/null || expected="0: "
 BENCH_LIMITS=$T/limits bench >"$T/bench.out" 2>"$T/bench.err"
 is "every row runs" "$?: $(grep -v '^bench_spool: \|^bench_profile: more than' "$T/bench.err" | head -n 20)" "$expected"
 ok "the results are JSON" jq -e '.version == 2 and .scale == 1000' "$T/build/bench/results.json"
-for key in scan scan-text scan-cron move move-qtool memory churn-table churn-table-each churn-daemon idle idle-cpu reaction-p50 reaction-p99 \
-	reaction-decided reaction-acted reaction-rest part-wakeup part-read part-decide part-move reaction-load-p50 \
-	reaction-load-p99 reaction-load-rate reaction-memory-p50 flood-rate flood-unwatched flood-overflows flood-reaction-p50 \
+placed=
+[ "$(nproc)" -lt 2 ] || placed="reaction-placed-p50 reaction-placed-p99"
+for key in scan scan-text scan-listen scan-cron move move-qtool memory memory-listen churn-table churn-table-each churn-daemon idle \
+	idle-cpu reaction-p50 reaction-p99 reaction-decided reaction-acted reaction-rest $placed part-wakeup part-read part-decide \
+	part-move reaction-load-p50 reaction-load-p99 reaction-load-rate reaction-memory-p50 requests-status requests-status-worst \
+	requests-status-command requests-metrics requests-metrics-worst requests-shape requests-shape-command requests-list \
+	requests-list-command requests-many requests-page requests-page-worst requests-explain requests-explain-command \
+	requests-reaction-p50 requests-reaction-p99 requests-rate flood-rate flood-unwatched flood-overflows flood-reaction-p50 \
 	flood-right overflow flood-rate-memory events stuck-fifo stuck-unix stuck-tcp stuck-full growth-reaction-p50 \
 	growth-reaction-p99 growth-memory growth-cpu growth-scan; do
 	ok "there is a row $key" has_row "$key"

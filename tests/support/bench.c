@@ -134,6 +134,7 @@ static int make_folder(struct bench *bench, const char *base, int which)
 	strcpy(temporary[which], path);
 	strcpy(bench->folder, path);
 	put_path(bench->events, "%s/events", bench->folder);
+	put_path(bench->socket, "%s/http", bench->folder);
 	return 0;
 }
 
@@ -242,8 +243,12 @@ void bench_make_spool(struct bench *bench)
 	}
 }
 
-void bench_policy_events(struct bench *bench, const char *rules, const char *sinks,
-			 const char *keys)
+static const char *or_nothing(const char *text)
+{
+	return text ? text : "";
+}
+
+void bench_policy_with(struct bench *bench, const struct bench_policy *with)
 {
 	FILE *file;
 
@@ -256,16 +261,20 @@ void bench_policy_events(struct bench *bench, const char *rules, const char *sin
 		fprintf(file, "%s{\"name\":\"%s\",\"directory\":\"%s/%s\"}", i ? "," : "", tiers[i],
 			bench->spool, tiers[i]);
 	fprintf(file,
-		"],\"rules\":[%s],\"events\":{\"sinks\":[{\"type\":\"file\",\"path\":\"%s\"}%s]%s}}"
-		"\n",
-		rules, bench->events, sinks, keys);
+		"%s],\"rules\":[%s],\"events\":{\"sinks\":[{\"type\":\"file\",\"path\":\"%s\"}%s]%"
+		"s}",
+		or_nothing(with->tiers), with->rules, bench->events, or_nothing(with->sinks),
+		or_nothing(with->event_keys));
+	if (with->listen)
+		fprintf(file, ",\"listen\":\"unix:%s\"", bench->socket);
+	fprintf(file, "}\n");
 	if (fclose(file) != 0)
 		bench_fail("cannot write %s: %s", bench->policy, strerror(errno));
 }
 
 void bench_policy(struct bench *bench, const char *rules)
 {
-	bench_policy_events(bench, rules, "", "");
+	bench_policy_with(bench, &(struct bench_policy){.rules = rules});
 }
 
 /* ---- the daemon ---- */

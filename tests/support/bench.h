@@ -35,6 +35,7 @@ struct bench {
 	char spool[BENCH_PATH];	  /* holds QUEUE, MIDQUEUE and SLOWQUEUE */
 	char policy[BENCH_PATH];
 	char events[BENCH_PATH]; /* the file sink of the policy */
+	char socket[BENCH_PATH]; /* where the daemon listens, if the policy says so */
 	uint64_t scale;
 	int rounds;
 };
@@ -63,10 +64,15 @@ uint64_t bench_fill_memory(struct bench *bench);
  * events into bench->events. */
 void bench_policy(struct bench *bench, const char *rules);
 
-/* The same with these sinks besides, and keys of "events" (both JSON, each with a comma in front;
- * "": none). */
-void bench_policy_events(struct bench *bench, const char *rules, const char *sinks,
-			 const char *keys);
+/* The same with more: JSON, each with a comma in front; NULL: none. */
+struct bench_policy {
+	const char *rules;
+	const char *tiers;
+	const char *sinks;
+	const char *event_keys; /* of "events" */
+	bool listen;		/* on bench->socket */
+};
+void bench_policy_with(struct bench *bench, const struct bench_policy *with);
 
 /* Opens one tier of bench->spool. */
 void bench_queue(struct bench *bench, const char *tier, struct mta_queue *ret);

@@ -144,6 +144,8 @@ static void show_spread(const struct row *row, char *text, size_t size)
 		*text = '\0';
 	else if (row->unit == ROW_NANOSECONDS && least > -1e3 && most < 1e3)
 		snprintf(text, size, "%.0f..%.0f ns", least, most);
+	else if (row->unit == ROW_NANOSECONDS && most >= 1e7)
+		snprintf(text, size, "%.3g..%.3g ms", least / 1e6, most / 1e6);
 	else if (row->unit == ROW_NANOSECONDS)
 		snprintf(text, size, "%.3g..%.3g us", least / 1e3, most / 1e3);
 	else
