@@ -166,8 +166,7 @@ static void show_reaction(struct reaction *reaction, int64_t rate, uint64_t memo
 			.bare = bare[i],
 		};
 
-		if (ours[i].count == 0 ||
-		    (((rate && !memory) || again) && i >= DECIDED && i <= REST))
+		if (ours[i].count == 0 || (again && i >= DECIDED && i <= REST))
 			continue;
 		snprintf(key, sizeof(key), "reaction-%s%s",
 			 memory	 ? "memory-"
@@ -270,7 +269,8 @@ static void measure_read(const struct reaction *reaction, struct series *ours, s
 
 		snprintf(name, sizeof(name), "qf%s", reaction->ids[i % count].text);
 		began = stats_now();
-		if (control_read(reaction->from.qf, name, buffer, &noatime, &control) != TROUBLE_NONE)
+		if (control_read(reaction->from.qf, name, buffer, &noatime, &control) !=
+		    TROUBLE_NONE)
 			bench_fail("cannot read %s", name);
 		control_close(&control);
 		if (i >= count)

@@ -36,7 +36,7 @@ is "every row runs" "$?: $(grep -v '^bench_spool: \|^bench_profile: more than' "
 ok "the results are JSON" jq -e '.version == 2 and .scale == 1000' "$T/build/bench/results.json"
 placed=
 [ "$(nproc)" -lt 2 ] || placed="reaction-placed-p50 reaction-placed-p99"
-for key in scan scan-text scan-listen scan-cron move move-qtool memory memory-listen churn-table churn-table-each churn-daemon idle \
+for key in scan scan-text scan-listen scan-cron move move-guarded move-qtool memory memory-listen churn-table churn-table-each churn-daemon idle \
 	idle-cpu reaction-p50 reaction-p99 reaction-decided reaction-acted reaction-rest $placed part-wakeup part-read part-decide \
 	part-move reaction-load-p50 reaction-load-p99 reaction-load-rate reaction-memory-p50 requests-status requests-status-worst \
 	requests-status-command requests-metrics requests-metrics-worst requests-shape requests-shape-command requests-list \
