@@ -1,7 +1,7 @@
 /* phrase.h - short texts put together piece by piece in a buffer of fixed size.
  *
- * What snprintf does with "%s" and "%llu", without reading a format: that was more than a quarter of
- * the instructions of a move, whose event needs several such texts.
+ * What snprintf does with "%s" and "%llu", without reading a format: that was more than a quarter
+ * of the instructions of a move, whose event needs several such texts.
  */
 #ifndef QFWATCH_PHRASE_H
 #define QFWATCH_PHRASE_H
