@@ -82,7 +82,7 @@ struct engine {
 	struct gather_batch *batch; /* being filled; NULL: none */
 	bool source_used;	    /* a batch of it has been submitted */
 	bool undecided;		    /* of some, nothing was asked while messages were counted */
-	bool sweeping;
+	bool sweeping, swept;	    /* memory is gone through; and has been, to its end */
 	msgref sweep_at;
 	uint8_t seen; /* the value of MESSAGE_SEEN that means "met in this round": flips with each
 			 round */

@@ -408,6 +408,7 @@ static void begin_sweep(struct engine *engine)
 	gather_free(engine->gather);
 	engine->gather = NULL;
 	engine->sweeping = true;
+	engine->swept = false;
 	engine->sweep_at = MSGREF_NONE;
 	if (!engine->undecided)
 		return;
@@ -431,8 +432,11 @@ bool engine_step_round(struct engine *engine)
 			begin_sweep(engine);
 		return progress != WAITING;
 	}
+	if (!engine->swept && sweep_some(engine))
+		return true;
+	engine->swept = true;
 	/* Names met last must have been read before it is said that memory and spool agree. */
-	if (sweep_some(engine) || engine->redeciding || table_has_ready(engine->table))
+	if (engine->redeciding || table_has_ready(engine->table))
 		return true;
 	engine_tally_round(engine);
 	if (engine->round != ROUND_POLLED || engine->round_found || engine->round_departed)
