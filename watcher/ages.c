@@ -74,6 +74,62 @@ void ages_reset(struct ages *ages, unsigned n_tiers)
 	ages->n_tiers = n_tiers;
 }
 
+/* ---- other numbers ---- */
+
+static void merge_minutes(struct tier *to, struct minutes *from)
+{
+	struct minutes **place = &to->minutes[from->day % PLACES];
+
+	if (!*place || (*place)->day < from->day) {
+		free(*place);
+		*place = from;
+		return;
+	}
+	if ((*place)->day == from->day) {
+		(*place)->total += from->total;
+		for (unsigned i = 0; i < MINUTES; i++)
+			(*place)->counts[i] += from->counts[i];
+	}
+	free(from);
+}
+
+/* Takes all that the other has. */
+static void merge(struct tier *to, struct tier *from)
+{
+	for (unsigned i = 0; i < MESSAGE_STATES; i++)
+		to->states[i] += from->states[i];
+	to->bytes += from->bytes;
+	for (unsigned i = 0; i < PLACES; i++)
+		if (from->minutes[i])
+			merge_minutes(to, from->minutes[i]);
+	if (from->known && to->known) {
+		for (uint32_t day = from->first; day < DAYS; day++)
+			to->days[day] += from->days[day];
+		to->first = from->first < to->first ? from->first : to->first;
+		free(from->days);
+	} else if (from->known || !to->days) {
+		free(to->days);
+		to->days = from->days;
+		to->first = from->first;
+	} else {
+		free(from->days);
+	}
+	to->known += from->known;
+	*from = (struct tier){0};
+}
+
+void ages_renumber(struct ages *ages, const unsigned *to, unsigned n_tiers)
+{
+	struct ages old = *ages;
+
+	ages->tiers = xcalloc(n_tiers + 1, sizeof *ages->tiers);
+	ages->n_tiers = n_tiers;
+	for (unsigned i = 0; i < old.n_tiers; i++)
+		if (to[i] < n_tiers)
+			merge(&ages->tiers[to[i]], &old.tiers[i]);
+	free_tiers(&old);
+}
+
 size_t ages_memory(const struct ages *ages)
 {
 	size_t bytes = sizeof *ages;

@@ -32,6 +32,7 @@ struct engine *engine_new(struct events *events, enum engine_mode mode, bool dry
 	engine->table = table_new();
 	engine->tally = tally_new();
 	engine->ages = ages_new();
+	engine->recount_most = TURN_MEMORY;
 	engine->reconcile_at = engine->poll_at = engine->lost_at = INT64_MAX;
 	engine->levels_at = INT64_MAX;
 	return engine;
@@ -48,6 +49,7 @@ void engine_free(struct engine *engine)
 	table_free(engine->table);
 	tally_free(engine->tally);
 	ages_free(engine->ages);
+	free(engine->counted_as);
 	qtext_free(engine->qtext);
 	engine_domains_free(engine);
 	labels_free(engine->labels);
@@ -389,6 +391,7 @@ bool engine_turn(struct engine *engine, int64_t now)
 	    engine->now - engine->background_at >= BACKGROUND_EVERY ||
 	    engine->now < engine->background_at) {
 		engine->background_at = engine->now;
+		more |= engine_recount_some(engine);
 		more |= redecide_some(engine);
 		more |= engine_recall_some(engine, TURN_MEMORY);
 		more |= engine_step_round(engine);

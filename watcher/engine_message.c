@@ -22,12 +22,9 @@
 
 void engine_set_state(struct engine *engine, struct message *message, enum message_state state)
 {
-	unsigned tier = engine_tier(engine, message);
-
 	engine->by_state[message->state]--;
 	engine->by_state[state]++;
-	ages_leave(engine->ages, tier, (enum message_state)message->state);
-	ages_enter(engine->ages, tier, state);
+	engine_tally_state(engine, message, state);
 	message->state = (unsigned)state & 15;
 }
 

@@ -151,6 +151,13 @@ struct engine {
 	/* See engine_tally.c. */
 	struct tally *tally;
 	struct ages *ages;
+	/* While messages are counted for other tiers: by directory, the number under which `ages`
+	 * has those behind recount_at; those up to it have been counted for their own. NULL: all
+	 * have. */
+	unsigned *counted_as;
+	size_t n_counted_as;
+	msgref recount_at;
+	unsigned recount_most; /* in one turn */
 	struct turn_marks turns;
 
 	struct engine_counts counts;
@@ -316,7 +323,13 @@ void engine_tally_body(struct engine *engine, const struct message *message);
 void engine_tally_created(struct engine *engine, const struct message *message, uint32_t before);
 void engine_tally_enter(struct engine *engine, const struct message *message);
 void engine_tally_leave(struct engine *engine, const struct message *message);
-void engine_recount(struct engine *engine);
+void engine_tally_state(struct engine *engine, const struct message *message,
+			enum message_state state);
+void engine_recount_prepare(struct engine *engine);
+bool engine_recount_is_needless(const struct engine *engine);
+void engine_recount_begin(struct engine *engine);
+void engine_recount_directory(struct engine *engine, uint16_t directory);
+bool engine_recount_some(struct engine *engine);
 
 /* engine_report.c */
 struct qdir *engine_directory(struct engine *engine, const struct message *message);

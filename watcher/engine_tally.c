@@ -2,6 +2,10 @@
  * (ages.h); and when it learnt of the message that it is looking at. */
 #include "engine_parts.h"
 
+#include <stdlib.h>
+
+#include "qfwatch/xalloc.h"
+
 const struct tally *engine_get_tally(struct engine *engine, int64_t now)
 {
 	tally_advance(engine->tally, now);
@@ -134,27 +138,25 @@ void engine_tally_round(struct engine *engine)
 
 /* ---- what stands there ---- */
 
-static void enter(struct engine *engine, const struct message *message, int64_t now)
+/* The tier for which it is counted. */
+static unsigned counted_tier(const struct engine *engine, const struct message *message)
 {
-	unsigned tier = engine_tier(engine, message);
+	if (engine->counted_as && table_ref(engine->table, message) > engine->recount_at)
+		return engine->counted_as[message->directory];
+	return engine_tier(engine, message);
+}
 
+static void enter(struct engine *engine, const struct message *message, unsigned tier)
+{
 	ages_enter(engine->ages, tier, (enum message_state)message->state);
 	if (message->created)
-		ages_add(engine->ages, tier, message->created, now);
+		ages_add(engine->ages, tier, message->created, engine->now / CLOCK_SECOND);
 	if (message->flags & MESSAGE_SIZED)
 		ages_add_bytes(engine->ages, tier, message->size);
 }
 
-/* It stands in its tier from now on, or no longer. */
-void engine_tally_enter(struct engine *engine, const struct message *message)
+static void leave(struct engine *engine, const struct message *message, unsigned tier)
 {
-	enter(engine, message, engine->now / CLOCK_SECOND);
-}
-
-void engine_tally_leave(struct engine *engine, const struct message *message)
-{
-	unsigned tier = engine_tier(engine, message);
-
 	ages_leave(engine->ages, tier, (enum message_state)message->state);
 	if (message->created)
 		ages_remove(engine->ages, tier, message->created);
@@ -162,10 +164,31 @@ void engine_tally_leave(struct engine *engine, const struct message *message)
 		ages_remove_bytes(engine->ages, tier, message->size);
 }
 
+/* It stands in its tier from now on, or no longer. */
+void engine_tally_enter(struct engine *engine, const struct message *message)
+{
+	enter(engine, message, counted_tier(engine, message));
+}
+
+void engine_tally_leave(struct engine *engine, const struct message *message)
+{
+	leave(engine, message, counted_tier(engine, message));
+}
+
+/* It goes over to that state. */
+void engine_tally_state(struct engine *engine, const struct message *message,
+			enum message_state state)
+{
+	unsigned tier = counted_tier(engine, message);
+
+	ages_leave(engine->ages, tier, (enum message_state)message->state);
+	ages_enter(engine->ages, tier, state);
+}
+
 /* Its T was `before`; 0: not known. */
 void engine_tally_created(struct engine *engine, const struct message *message, uint32_t before)
 {
-	unsigned tier = engine_tier(engine, message);
+	unsigned tier = counted_tier(engine, message);
 
 	if (message->created == before)
 		return;
@@ -178,14 +201,116 @@ void engine_tally_created(struct engine *engine, const struct message *message, 
 /* The size of its body has become known. */
 void engine_tally_body(struct engine *engine, const struct message *message)
 {
-	ages_add_bytes(engine->ages, engine_tier(engine, message), message->size);
+	ages_add_bytes(engine->ages, counted_tier(engine, message), message->size);
 }
 
-/* The tiers have other numbers, or other directories: as reloads are rare, all is counted anew. */
-void engine_recount(struct engine *engine)
+/* ---- other tiers ---- */
+
+/* A new policy gives tiers other numbers, makes several of them one, or one several. Going through
+ * the table for that would hold up everybody who waits; so the counts of a tier go as they are to
+ * the tier in which most of its messages stand now. Only where a tier was divided the messages of
+ * the other directories follow, some a turn, in the order of the table: those that were passed are
+ * counted for their tier, the others still for the one that has the counts. So each message is
+ * counted once at any moment, whatever comes or goes meanwhile. */
+
+/* Before the spool is changed: which tier each directory is counted for. */
+void engine_recount_prepare(struct engine *engine)
 {
-	ages_reset(engine->ages, (unsigned)engine->policy->n_tiers);
-	for (msgref ref = table_next(engine->table, MSGREF_NONE); ref;
-	     ref = table_next(engine->table, ref))
-		enter(engine, table_get(engine->table, ref), engine->now / CLOCK_SECOND);
+	/* Two policies within a moment: what the first one divided is counted to its end now. */
+	while (engine_recount_some(engine))
+		;
+	engine->n_counted_as = engine->spool.n_dirs;
+	engine->counted_as = xcalloc(engine->n_counted_as + 1, sizeof *engine->counted_as);
+	for (size_t i = 0; i < engine->n_counted_as; i++)
+		engine->counted_as[i] = engine->spool.dirs[i].tier;
+	engine->recount_at = MSGREF_NONE;
+}
+
+/* Between prepare and begin: does each directory that stayed belong to the same tier? */
+bool engine_recount_is_needless(const struct engine *engine)
+{
+	for (size_t i = 0; i < engine->n_counted_as; i++)
+		if (engine->spool.dirs[i].messages &&
+		    engine->spool.dirs[i].tier != engine->counted_as[i])
+			return false;
+	return true;
+}
+
+/* For each tier that there was the one that takes its counts. */
+static void choose_tiers(const struct engine *engine, unsigned *to)
+{
+	const struct qdir *largest[POLICY_MAX_TIERS] = {NULL};
+
+	for (size_t i = 0; i < engine->n_counted_as; i++) {
+		const struct qdir *dir = &engine->spool.dirs[i];
+		const struct qdir **most = &largest[engine->counted_as[i]];
+
+		if (dir->state == QDIR_UNUSED || dir->state == QDIR_NEW)
+			continue; /* it was dropped; its messages are forgotten */
+		if (!*most || dir->messages > (*most)->messages)
+			*most = dir;
+	}
+	for (unsigned i = 0; i < POLICY_MAX_TIERS; i++)
+		to[i] = largest[i] ? largest[i]->tier : AGES_NO_TIER;
+}
+
+static void end_recount(struct engine *engine)
+{
+	free(engine->counted_as);
+	engine->counted_as = NULL;
+	engine->n_counted_as = 0;
+}
+
+/* The spool is as the policy says, and what left it is forgotten. */
+void engine_recount_begin(struct engine *engine)
+{
+	unsigned to[POLICY_MAX_TIERS];
+	bool divided = false;
+
+	choose_tiers(engine, to);
+	ages_renumber(engine->ages, to, (unsigned)engine->policy->n_tiers);
+	for (size_t i = 0; i < engine->n_counted_as; i++) {
+		const struct qdir *dir = &engine->spool.dirs[i];
+
+		engine->counted_as[i] = to[engine->counted_as[i]];
+		divided |= dir->messages && engine->counted_as[i] != dir->tier;
+	}
+	if (!divided)
+		end_recount(engine);
+}
+
+/* It has just been taken up, and has no messages yet. */
+void engine_recount_directory(struct engine *engine, uint16_t directory)
+{
+	if (!engine->counted_as)
+		return;
+	if (directory >= engine->n_counted_as) {
+		engine->n_counted_as = directory + 1u;
+		engine->counted_as = xreallocarray(engine->counted_as, engine->n_counted_as,
+						   sizeof *engine->counted_as);
+	}
+	engine->counted_as[directory] = engine->spool.dirs[directory].tier;
+}
+
+/* Returns true when there are more. */
+bool engine_recount_some(struct engine *engine)
+{
+	if (!engine->counted_as)
+		return false;
+	for (unsigned i = 0; i < engine->recount_most; i++) {
+		msgref ref = table_next(engine->table, engine->recount_at);
+		const struct message *message = ref ? table_get(engine->table, ref) : NULL;
+		unsigned own = message ? engine_tier(engine, message) : 0;
+
+		if (!message) {
+			end_recount(engine);
+			return false;
+		}
+		if (engine->counted_as[message->directory] != own) {
+			leave(engine, message, engine->counted_as[message->directory]);
+			enter(engine, message, own);
+		}
+		engine->recount_at = ref;
+	}
+	return true;
 }

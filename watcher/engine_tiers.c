@@ -187,8 +187,12 @@ static void take_up_new(struct engine *engine, enum round_reason reason)
 {
 	for (size_t i = 0; i < engine->spool.n_dirs; i++) {
 		struct qdir *dir = &engine->spool.dirs[i];
-		int r = dir->state == QDIR_NEW ? take_up(engine, (uint16_t)i, reason) : 0;
+		int r = 0;
 
+		if (dir->state == QDIR_NEW) {
+			engine_recount_directory(engine, (uint16_t)i);
+			r = take_up(engine, (uint16_t)i, reason);
+		}
 		if (r < 0) {
 			/* Refused for now: it is treated as any lost directory, and tried again. */
 			dir->state = QDIR_ACTIVE;
@@ -283,32 +287,55 @@ static int start_notify(struct engine *engine, struct problems *problems)
 	return r;
 }
 
-/* The tiers have new numbers: the bits of where each message has been move to them, by the tiers'
- * names. */
+/* What a bit of `visited` of the old policy is in the new one: by the names of tiers and rules; 0:
+ * nothing any more. */
+static void map_visited(const struct engine *engine, const struct policy *old, uint64_t *ret)
+{
+	memset(ret, 0, 64 * sizeof *ret);
+	for (size_t i = 0; i < old->n_tiers; i++) {
+		int now = policy_find_tier(engine->policy, old->tiers[i].name);
+
+		if (now >= 0)
+			ret[i] = UINT64_C(1) << now;
+	}
+	for (size_t i = 0; i < old->n_rules; i++) {
+		const struct policy_rule *rule =
+			old->rules[i].mark ? policy_find_rule(engine->policy, old->rules[i].name)
+					   : NULL;
+
+		if (old->rules[i].mark)
+			ret[__builtin_ctzll(old->rules[i].mark)] = rule ? rule->mark : 0;
+	}
+}
+
+static bool visited_is_kept(const struct engine *engine, const struct policy *old)
+{
+	uint64_t map[64];
+
+	map_visited(engine, old, map);
+	for (size_t i = 0; i < old->n_tiers; i++)
+		if (map[i] != UINT64_C(1) << i)
+			return false;
+	for (size_t i = 0; i < old->n_rules; i++)
+		if (old->rules[i].mark &&
+		    map[__builtin_ctzll(old->rules[i].mark)] != old->rules[i].mark)
+			return false;
+	return engine_recount_is_needless(engine);
+}
+
+/* Tiers or marks have new numbers, or directories another tier. */
 static void renumber_visited(struct engine *engine, const struct policy *old)
 {
+	uint64_t map[64];
+
+	map_visited(engine, old, map);
 	for (msgref ref = table_next(engine->table, MSGREF_NONE); ref;
 	     ref = table_next(engine->table, ref)) {
 		struct message *message = table_get(engine->table, ref);
 		uint64_t visited = UINT64_C(1) << engine_directory(engine, message)->tier;
 
-		for (size_t i = 0; i < old->n_rules; i++) {
-			const struct policy_rule *rule =
-				old->rules[i].mark & message->visited
-					? policy_find_rule(engine->policy, old->rules[i].name)
-					: NULL;
-
-			if (rule)
-				visited |= rule->mark;
-		}
-		for (size_t i = 0; i < old->n_tiers; i++) {
-			int now = message->visited >> i & 1
-					  ? policy_find_tier(engine->policy, old->tiers[i].name)
-					  : -1;
-
-			if (now >= 0)
-				visited |= UINT64_C(1) << now;
-		}
+		for (uint64_t left = message->visited; left; left &= left - 1)
+			visited |= map[__builtin_ctzll(left)];
 		message->visited = visited;
 	}
 }
@@ -330,6 +357,7 @@ int engine_apply(struct engine *engine, struct policy *policy, struct problems *
 {
 	struct policy *old = engine->policy;
 	struct spool_plan *plan;
+	bool same;
 	int r = start_notify(engine, problems);
 
 	engine->now = clock_now();
@@ -342,6 +370,10 @@ int engine_apply(struct engine *engine, struct policy *policy, struct problems *
 		spool_abandon(plan);
 		return r;
 	}
+	if (old)
+		engine_recount_prepare(engine);
+	else
+		ages_reset(engine->ages, (unsigned)policy->n_tiers);
 	spool_commit(&engine->spool, plan);
 	engine->policy = policy;
 	tally_advance(engine->tally, engine->now);
@@ -350,7 +382,6 @@ int engine_apply(struct engine *engine, struct policy *policy, struct problems *
 	engine_labels_configure(engine);
 	engine_limit_programs(engine);
 	if (!old) {
-		engine_recount(engine);
 		r = watch_first(engine, problems);
 		if (r < 0) {
 			engine->policy = NULL;
@@ -360,13 +391,15 @@ int engine_apply(struct engine *engine, struct policy *policy, struct problems *
 		for (size_t i = 0; i < engine->spool.n_dirs; i++)
 			if (engine->spool.dirs[i].state == QDIR_LEAVING)
 				leave(engine, (uint16_t)i);
-		engine_recount(engine);
+		same = visited_is_kept(engine, old);
+		engine_recount_begin(engine);
 		take_up_new(engine, ROUND_START);
 		/* Some may have another path now, and so another parent. */
 		engine_check_directories(engine);
 		engine->redeciding = true;
 		engine->redecide_at = MSGREF_NONE;
-		renumber_visited(engine, old);
+		if (!same)
+			renumber_visited(engine, old);
 		take_up_quarantined(engine, old);
 		engine->learning_domains |= policy->n_windows && !old->n_windows;
 		policy_free(old);

@@ -461,6 +461,14 @@ void table_change_directory(struct table *table, msgref ref, uint16_t directory)
 	hash_put(table, ref);
 }
 
+msgref table_ref(const struct table *table, const struct message *message)
+{
+	for (uint32_t i = 0; i < table->n_pieces; i++)
+		if (message >= table->pieces[i] && message < table->pieces[i] + PIECE_SIZE)
+			return (msgref)(i << PIECE_BITS) + (msgref)(message - table->pieces[i]);
+	return MSGREF_NONE;
+}
+
 msgref table_next(const struct table *table, msgref after)
 {
 	for (msgref ref = after + 1; ref <= table->used; ref++)

@@ -14,6 +14,7 @@
 #ifndef QFWATCH_AGES_H
 #define QFWATCH_AGES_H
 
+#include <limits.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,12 @@ void ages_free(struct ages *ages); /* NULL is fine */
 
 /* Empty again, and for so many tiers. */
 void ages_reset(struct ages *ages, unsigned n_tiers);
+
+/* What was counted for tier i is counted for tier to[i] from now on, of so many tiers; of several
+ * that become one it is added up. What becomes none (AGES_NO_TIER) is forgotten. Minutes of days
+ * that need the same place in a tier are kept for the later one. O(days) where tiers become one. */
+#define AGES_NO_TIER UINT_MAX
+void ages_renumber(struct ages *ages, const unsigned *to, unsigned n_tiers);
 
 /* ---- changes; a tier that is not there is passed over ---- */
 

@@ -135,6 +135,9 @@ bool table_has_ready(const struct table *table);
 uint64_t table_ready_added(const struct table *table);
 uint64_t table_ready_taken(const struct table *table);
 
+/* Which one it is, of a message in the table. O(pieces of 4,096 messages). */
+msgref table_ref(const struct table *table, const struct message *message);
+
 /* All messages, in no order: start with MSGREF_NONE, ends with MSGREF_NONE. Removing the one just
  * returned is fine. */
 msgref table_next(const struct table *table, msgref after);

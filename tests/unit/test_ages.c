@@ -249,6 +249,77 @@ static void agrees_with_a_model_in_wild_times(void **state)
 	random_work(true, 4);
 }
 
+/* Random messages in eight tiers: other numbers, several that become one, some forgotten. The sums
+ * are those of a count anew; what is told of ages is as exact as it was. */
+static void other_numbers(void **state)
+{
+	uint64_t seed = 5;
+
+	(void)state;
+	for (int round = 0; round < 200; round++) {
+		unsigned n = 1 + (unsigned)(testing_random(&seed) % 8), to[8];
+		struct ages *ages = with(8), *anew = with(n);
+
+		for (unsigned i = 0; i < 8; i++)
+			to[i] = testing_random(&seed) % 5 ? (unsigned)(testing_random(&seed) % n)
+							  : AGES_NO_TIER;
+		for (int i = 0; i < 60; i++) {
+			uint64_t r = testing_random(&seed);
+			unsigned tier = r & 7;
+			/* Within the days that are kept by the minute, or long ago. */
+			uint32_t created =
+				(uint32_t)(NOW -
+					   (int64_t)(r >> 8) % (r >> 4 & 3 ? 12 * DAY : 400 * DAY));
+			enum message_state kind = (enum message_state)((r >> 40) % MESSAGE_STATES);
+
+			ages_enter(ages, tier, kind);
+			ages_add(ages, tier, created, NOW);
+			ages_add_bytes(ages, tier, r >> 50);
+			if (to[tier] == AGES_NO_TIER)
+				continue;
+			ages_enter(anew, to[tier], kind);
+			ages_add(anew, to[tier], created, NOW);
+			ages_add_bytes(anew, to[tier], r >> 50);
+		}
+		ages_renumber(ages, to, n);
+		for (unsigned tier = 0; tier < n; tier++) {
+			assert_int_equal(ages_known(ages, tier), ages_known(anew, tier));
+			assert_int_equal(ages_bytes(ages, tier), ages_bytes(anew, tier));
+			assert_int_equal(ages_oldest(ages, tier), ages_oldest(anew, tier));
+			for (enum message_state s = 0; s < MESSAGE_STATES; s++)
+				assert_int_equal(ages_in_state(ages, tier, s),
+						 ages_in_state(anew, tier, s));
+			for (int64_t age = 0; age < 420 * DAY;
+			     age += age < 15 * DAY ? 997 : 9 * HOUR)
+				assert_int_equal(ages_older_than(ages, tier, age, NOW),
+						 ages_older_than(anew, tier, age, NOW));
+		}
+		ages_free(ages);
+		ages_free(anew);
+	}
+}
+
+/* Of two days that need the same place the later one keeps its minutes; nothing is counted twice.
+ */
+static void minutes_in_one_place(void **state)
+{
+	static const unsigned to[] = {0, 0};
+	struct ages *ages = with(2);
+
+	(void)state;
+	ages_add(ages, 0, NOW - HOUR, NOW);
+	ages_add(ages, 1, NOW - 16 * DAY - HOUR, NOW - 16 * DAY);
+	ages_renumber(ages, to, 1);
+	assert_int_equal(ages_known(ages, 0), 2);
+	assert_int_equal(ages_older_than(ages, 0, 30 * MINUTE, NOW), 2);
+	assert_int_equal(ages_older_than(ages, 0, 2 * HOUR, NOW), 1);
+	ages_remove(ages, 0, NOW - 16 * DAY - HOUR);
+	ages_remove(ages, 0, NOW - HOUR);
+	assert_int_equal(ages_known(ages, 0), 0);
+	assert_int_equal(ages_oldest(ages, 0), -1);
+	ages_free(ages);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -257,6 +328,8 @@ int main(void)
 		cmocka_unit_test(days_without_minutes),
 		cmocka_unit_test(agrees_with_a_model),
 		cmocka_unit_test(agrees_with_a_model_in_wild_times),
+		cmocka_unit_test(other_numbers),
+		cmocka_unit_test(minutes_in_one_place),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

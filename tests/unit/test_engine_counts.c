@@ -1,5 +1,6 @@
 /* test_engine_counts.c - what is counted as it happens is what a walk over the table finds, and
  * what the events have told, whatever happens to messages, tiers and policies. */
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +16,27 @@
 #include "../support/testing.h"
 
 /* ---- what stands there ---- */
+
+/* While a tier that was divided is counted, each message is counted once all the same. */
+static void all_counted(const struct ages *ages)
+{
+	uint64_t bytes = 0, known = 0;
+
+	for (unsigned tier = 0; tier < drive_engine->policy->n_tiers; tier++) {
+		bytes += ages_bytes(ages, tier) - ages_bytes(drive_engine->ages, tier);
+		known += ages_known(ages, tier) - ages_known(drive_engine->ages, tier);
+	}
+	check_equal(bytes, 0);
+	check_equal(known, 0);
+	for (enum message_state state = 0; state < MESSAGE_STATES; state++) {
+		uint64_t count = 0;
+
+		for (unsigned tier = 0; tier < drive_engine->policy->n_tiers; tier++)
+			count += ages_in_state(ages, tier, state) -
+				 ages_in_state(drive_engine->ages, tier, state);
+		check_equal(count, 0);
+	}
+}
 
 static void counted_right(void)
 {
@@ -34,6 +56,11 @@ static void counted_right(void)
 			ages_add(ages, tier, message->created, now);
 		if (message->flags & MESSAGE_SIZED)
 			ages_add_bytes(ages, tier, message->size);
+	}
+	if (engine->counted_as) {
+		all_counted(ages);
+		ages_free(ages);
+		return;
 	}
 	for (unsigned tier = 0; tier < n_tiers; tier++) {
 		for (enum message_state state = 0; state < MESSAGE_STATES; state++)
@@ -226,20 +253,33 @@ static void another_policy(uint64_t random)
 		DRIVE_THREE_TIERS,
 		DRIVE_TIER("S", "S") "," DRIVE_TIER("M", "M") "," DRIVE_TIER("Q", "Q"),
 		DRIVE_TIER("X", "X") "," DRIVE_TIER("Q", "Q") "," DRIVE_TIER("M", "M"),
+		/* Several are one, and are divided again. */
+		DRIVE_TIER("S", "S") "," DRIVE_TIER("Q", "[QM]"),
+		DRIVE_TIER("Q", "[QMS]"),
+		DRIVE_TIER("M", "M") "," DRIVE_TIER("S", "[QS]"),
 		/* The same directories under other names. */
 		DRIVE_TIER("M", "Q") "," DRIVE_TIER("Q", "M") "," DRIVE_TIER("S", "S"),
 	};
+	static const char usual[] = DRIVE_TWO_RULES "," DRIVE_DELETE("S", "\"attempts\":14");
+	static const char *const rules[] = {
+		usual,
+		usual,
+		DRIVE_MOVE("Q", "\"attempts\":4", "M"),
+		DRIVE_MOVE("Q", "\"attempts\":7", "S"),
+		DRIVE_DELETE("Q", "\"attempts\":15"),
+		DRIVE_MOVE("M", "\"attempts\":5", "S"),
+		usual,
+	};
 	unsigned which = random % N(tiers);
 
+	_Static_assert(N(tiers) == N(rules), "a policy has both");
 	/* Refused while a tier that it names anew is away; then the old one stays. */
-	drive_apply(tiers[which], which == 2 ? DRIVE_MOVE("Q", "\"attempts\":4", "M")
-					     : DRIVE_TWO_RULES
-					  "," DRIVE_DELETE("S", "\"attempts\":14"));
+	drive_apply(tiers[which], rules[which]);
 }
 
 static void counts_agree_after_random_work(void)
 {
-	uint64_t random = 11;
+	uint64_t random = 11, divided = 0;
 	uint64_t moved = 0;
 
 	testing_queue("Q", false);
@@ -249,6 +289,7 @@ static void counts_agree_after_random_work(void)
 	for (int i = 0; i < 30; i++)
 		one_thing(&random);
 	drive_start(DRIVE_THREE_TIERS, DRIVE_TWO_RULES, ENGINE_WATCH, false);
+	drive_engine->recount_most = 1;
 	for (size_t i = 0; i < testing_scale(400); i++) {
 		uint64_t r = testing_random(&random);
 
@@ -256,11 +297,12 @@ static void counts_agree_after_random_work(void)
 			one_thing(&random);
 		if ((r >> 8 & 15) == 0)
 			move_tier("M", "M.away");
-		if ((r >> 12 & 15) == 0)
+		if ((r >> 12 & 7) == 0)
 			another_policy(r >> 20);
 		/* Also after turns that leave work. */
 		engine_turn(drive_engine, drive_now());
 		counted_right();
+		divided += drive_engine->counted_as != NULL;
 		if (r >> 16 & 1)
 			continue;
 		drive_later((int64_t)(r >> 32 & 127) * DRIVE_SECOND / 8);
@@ -269,6 +311,49 @@ static void counts_agree_after_random_work(void)
 		moved = engine_count(drive_engine).moved;
 	}
 	check(moved > testing_scale(400) / 10);
+	check(divided || testing_slow());
+	drive_finish();
+}
+
+/* A tier of three directories becomes three tiers, step by step, while messages come, change, move
+ * and go; now and then another policy comes before that has ended. */
+static void a_divided_tier_is_counted_in_steps(void)
+{
+	uint64_t random = 12;
+	size_t steps = 0, rounds = testing_scale(60);
+
+	testing_queue("Q", false);
+	testing_queue("M", false);
+	testing_queue("S", false);
+	for (int i = 0; i < 60; i++)
+		one_thing(&random);
+	drive_start(DRIVE_TIER("Q", "[QMS]"), DRIVE_DELETE("Q", "\"attempts\":99"), ENGINE_WATCH,
+		    false);
+	drive_engine->recount_most = 1;
+	for (size_t i = 0; i < rounds; i++) {
+		int turns = i % 5 == 4 ? 7 : INT_MAX;
+
+		check_equal(drive_apply(DRIVE_TIER("M", "M") "," DRIVE_TIER(
+						"Q", "Q") "," DRIVE_TIER("S", "S"),
+					DRIVE_TWO_RULES "," DRIVE_DELETE("S", "\"attempts\":14")),
+			    0);
+		while (drive_engine->counted_as && turns-- > 0) {
+			for (int k = 0; k < 3; k++)
+				one_thing(&random);
+			engine_turn(drive_engine, drive_now());
+			counted_right();
+			steps++;
+		}
+		check_equal(
+			drive_apply(DRIVE_TIER("Q", "[QMS]"), DRIVE_DELETE("Q", "\"attempts\":99")),
+			0);
+		/* What becomes one needs no steps. */
+		check(!drive_engine->counted_as);
+		counted_right();
+		drive_turns();
+		counted_right();
+	}
+	check(steps > 10 * rounds);
 	drive_finish();
 }
 
@@ -386,6 +471,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		APART(each_is_counted),
 		APART(counts_agree_after_random_work),
+		APART(a_divided_tier_is_counted_in_steps),
 		APART(reactions_begin_with_their_turn),
 		APART(each_has_its_own_turn),
 		APART(moves_to_another_file_system),
