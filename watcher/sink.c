@@ -2,7 +2,6 @@
 #include "qfwatch/sink.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -221,8 +220,10 @@ static void frame(struct sink *sink, const char *prefix, size_t prefix_length, c
 
 	if (sink->frame != SINK_FRAME_LINE)
 		length--; /* the newline */
-	if (sink->frame == SINK_FRAME_COUNTED)
-		to += sprintf(to, "%zu ", prefix_length + length + digits);
+	if (sink->frame == SINK_FRAME_COUNTED) {
+		to += phrase_digits(to, prefix_length + length + digits);
+		*to++ = ' ';
+	}
 	memcpy(to, prefix, prefix_length);
 	to += prefix_length;
 	memcpy(to, json, place);

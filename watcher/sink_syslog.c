@@ -8,10 +8,10 @@
  * a newline ends it, which a stream needs and a datagram does not mind.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "qfwatch/phrase.h"
 #include "sink_socket.h"
 
 static unsigned severity(const char *level)
@@ -60,12 +60,21 @@ static const char *host_name(const char *host, char *buffer, size_t size)
 
 static size_t syslog_prefix(const struct sink *sink, const struct sink_line *line, char *buffer)
 {
+	struct phrase prefix = phrase_in(buffer, SINK_PREFIX_MAX);
 	char host[256];
 
-	return (size_t)snprintf(buffer, SINK_PREFIX_MAX, "<%u>1 %s %s qfwatch %ld %s - ",
-				sink->config.facility * 8 + severity(line->level), line->stamp,
-				host_name(line->host, host, sizeof host), (long)line->pid,
-				line->action);
+	phrase_add(&prefix, "<");
+	phrase_uint(&prefix, sink->config.facility * 8 + severity(line->level));
+	phrase_add(&prefix, ">1 ");
+	phrase_add(&prefix, line->stamp);
+	phrase_add(&prefix, " ");
+	phrase_add(&prefix, host_name(line->host, host, sizeof host));
+	phrase_add(&prefix, " qfwatch ");
+	phrase_int(&prefix, line->pid);
+	phrase_add(&prefix, " ");
+	phrase_add(&prefix, line->action);
+	phrase_add(&prefix, " - ");
+	return prefix.length;
 }
 
 const struct sink_kind sink_syslog = {
