@@ -14,6 +14,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "qfwatch/xalloc.h"
 
@@ -25,6 +26,8 @@ enum {
 	DAYS = UINT32_MAX / DAY + 1
 };
 
+#define DAYS_BYTES (DAYS * sizeof(uint32_t))
+
 struct minutes {
 	uint32_t day;
 	uint32_t total;
@@ -34,7 +37,7 @@ struct minutes {
 struct tier {
 	uint64_t states[MESSAGE_STATES];
 	uint64_t known, bytes;
-	uint32_t *days; /* NULL: none yet */
+	uint32_t *days; /* DAYS of them; NULL: none yet */
 	uint32_t first; /* no earlier day has any */
 	struct minutes *minutes[PLACES];
 };
@@ -54,7 +57,8 @@ static void free_tiers(struct ages *ages)
 	for (unsigned i = 0; i < ages->n_tiers; i++) {
 		for (unsigned j = 0; j < PLACES; j++)
 			free(ages->tiers[i].minutes[j]);
-		free(ages->tiers[i].days);
+		if (ages->tiers[i].days)
+			munmap(ages->tiers[i].days, DAYS_BYTES);
 	}
 	free(ages->tiers);
 }
@@ -136,7 +140,7 @@ size_t ages_memory(const struct ages *ages)
 
 	for (unsigned i = 0; i < ages->n_tiers; i++) {
 		bytes += sizeof *ages->tiers;
-		bytes += ages->tiers[i].days ? DAYS * sizeof(uint32_t) : 0;
+		bytes += ages->tiers[i].days ? DAYS_BYTES : 0;
 		for (unsigned j = 0; j < PLACES; j++)
 			bytes += ages->tiers[i].minutes[j] ? sizeof(struct minutes) : 0;
 	}
@@ -205,7 +209,7 @@ void ages_add(struct ages *ages, unsigned number, uint32_t created, int64_t now)
 		return;
 	tier = &ages->tiers[number];
 	if (!tier->days)
-		tier->days = xcalloc(DAYS, sizeof *tier->days);
+		tier->days = xpages(DAYS_BYTES);
 	if (!tier->known || day < tier->first)
 		tier->first = day;
 	tier->known++;

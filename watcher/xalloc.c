@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 __attribute__((noreturn)) static void out_of_memory(void)
 {
@@ -51,4 +52,14 @@ char *xasprintf(const char *format, ...)
 		out_of_memory();
 	va_end(arguments);
 	return text;
+}
+
+void *xpages(size_t bytes)
+{
+	void *memory =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		out_of_memory();
+	return memory;
 }

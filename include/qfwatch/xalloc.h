@@ -17,4 +17,8 @@ char *xstrdup(const char *text) __attribute__((malloc, returns_nonnull));
 char *xasprintf(const char *format, ...)
 	__attribute__((format(printf, 1, 2), malloc, returns_nonnull));
 
+/* Zeros straight from the kernel, for munmap: what is not touched takes no memory. calloc promises
+ * that only of memory that was never used before, and else clears all of it. */
+void *xpages(size_t bytes) __attribute__((malloc, returns_nonnull));
+
 #endif
