@@ -153,7 +153,7 @@ static enum http_progress feed_step(struct http_request *request, int64_t until)
 
 		if (is_wanted(subscription, line))
 			put_line(request, line);
-		if (clock_monotonic() >= until)
+		if (http_step_is_over(until))
 			break;
 	}
 	/* Also when the clock was set back. */

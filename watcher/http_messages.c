@@ -106,7 +106,7 @@ static enum http_progress list_step(struct http_request *request, int64_t until)
 			return HTTP_DONE;
 		}
 		list->walk.read = true;
-		if (clock_monotonic() >= until)
+		if (http_step_is_over(until))
 			return HTTP_MORE;
 	}
 	return HTTP_MORE;

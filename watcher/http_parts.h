@@ -55,9 +55,10 @@
 /* A connection on which nothing moves is closed after so many seconds. */
 #define HTTP_IDLE 30
 
-/* How long the work for requests may go on in one turn, nanoseconds: while all is asked for without
- * end, whoever is due waits for half of it. A turn costs a few microseconds more. */
-#define HTTP_TURN INT64_C(50000)
+/* How long the work for requests may go on in one turn, nanoseconds; and how long at least, when
+ * the kernel has notifications meanwhile: in a storm of them answers are still made. */
+#define HTTP_TURN  INT64_C(200000)
+#define HTTP_LEAST INT64_C(20000)
 
 #define HTTP_JSON  "application/json"
 #define HTTP_LINES "application/x-ndjson"
@@ -203,6 +204,9 @@ void http_go_on(struct http_request *request);
 /* Steps those that are to be stepped, until that time (clock_monotonic). Returns true when some
  * are left. */
 bool http_step_requests(struct http *http, int64_t until);
+
+/* Is a step over: by its time, or because somebody may be due? */
+bool http_step_is_over(int64_t until);
 
 /* A parameter of the query, or NULL. */
 const char *http_query(struct http_request *request, const char *key);

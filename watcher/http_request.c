@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "qfwatch/notify.h"
 #include "qfwatch/xalloc.h"
 
 /* How much of a stream is made before it goes out. */
@@ -204,9 +205,16 @@ void http_finish(struct http_request *request)
 	settle(request, HTTP_DONE);
 }
 
+bool http_step_is_over(int64_t until)
+{
+	int64_t now = clock_monotonic();
+
+	return now >= until || (until - now <= HTTP_TURN - HTTP_LEAST && notify_is_waiting());
+}
+
 bool http_step_requests(struct http *http, int64_t until)
 {
-	while (http->working && clock_monotonic() < until) {
+	while (http->working && !http_step_is_over(until)) {
 		struct http_request *request = http->working;
 
 		http->working = request->next;

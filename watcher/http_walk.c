@@ -166,7 +166,7 @@ enum http_found http_walk_next(struct http_walk *walk, const struct engine *engi
 		if (walk->passed >= PASS || walk->read) {
 			walk->read = false;
 			walk->passed = 0;
-			if (clock_monotonic() >= until)
+			if (http_step_is_over(until))
 				return HTTP_LATER;
 		}
 		walk->has_text = false;

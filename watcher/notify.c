@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -274,6 +275,13 @@ void notify_remove(enum notify_purpose purpose, uint32_t owner)
 }
 
 /* ---- events ---- */
+
+bool notify_is_waiting(void)
+{
+	struct pollfd pollfd = {.fd = notify.fd, .events = POLLIN};
+
+	return notify.fd >= 0 && poll(&pollfd, 1, 0) > 0;
+}
 
 static bool wanted(uint32_t bits, enum notify_purpose purpose)
 {

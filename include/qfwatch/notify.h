@@ -59,6 +59,10 @@ void notify_remove(enum notify_purpose purpose, uint32_t owner);
  * them may stand in the library's buffer, where polling the descriptor does not see them. */
 int notify_next(struct notify_event *ret);
 
+/* Has the kernel any that notify_next did not take yet? A look that costs no more than a call; what
+ * the library has taken already is not counted. */
+bool notify_is_waiting(void);
+
 /* The remedy for an errno from notify_open or notify_add; static, "" where there is none. */
 const char *notify_remedy(int error);
 
