@@ -28,7 +28,7 @@ replay replay_parts replay_world replay_lives replay_judge replay_read
 engine engine_parts engine_message engine_action engine_trouble engine_report engine_tiers engine_carry engine_limit engine_facts engine_domains engine_program engine_scan engine_tally engine_labels engine_view
 textfile metrics
 http_library
-http http_parts http_request http_walk http_task http_status http_metrics http_page http_messages http_shape http_tiers http_events http_doctor
+http http_parts http_connection http_request http_walk http_task http_status http_metrics http_page http_messages http_shape http_tiers http_events http_doctor
 client
 answer
 top_parts top_model top_page top_screen
@@ -96,7 +96,7 @@ only '\bjson_(t\b|load|object|array|is|string_value|integer|delete|error_t)|jans
 only '\b(initscr|newterm|endwin|curses\.h)' ncurses watcher/top_screen.c
 only '\bcurl_|curl/' libcurl watcher/client.c
 only '\bMHD_(start|add|queue|create|suspend|resume|run|lookup|get)|->mhd\.' 'the calls of libmicrohttpd' \
-	watcher/http_library.h watcher/http_library.c watcher/http.c watcher/http_request.c watcher/http_events.c
+	watcher/http_library.h watcher/http_library.c watcher/http.c watcher/http_connection.c watcher/http_request.c watcher/http_events.c
 only '\bdlopen\(|\bdlsym\(' 'loading libraries' watcher/library.c
 only '\bpcre2_|pcre2\.h' PCRE2 policy/pattern.c
 

@@ -1,4 +1,4 @@
-/* http.c - see http.h. This file: the listener, connections and their limits, turns. */
+/* http.c - see http.h. This file: the listener, the policy, turns. */
 #include "http_parts.h"
 
 #include <errno.h>
@@ -11,181 +11,7 @@
 #include "qfwatch/log.h"
 #include "qfwatch/xalloc.h"
 
-/* Connections taken in one turn. */
-#define ACCEPT_MOST 16
-
-/* An answer that takes longer than this to be read has to make room for another connection when
- * there is none. */
-#define SLOW_READER (60 * CLOCK_SECOND)
-
-/* One connection, as libmicrohttpd's socket context. */
-struct http_connection {
-	struct http_connection *next, *previous; /* in the order in which they came to rest */
-	struct http *http;
-	struct MHD_Connection *connection;
-	int fd;
-	bool busy;     /* a request is being answered */
-	bool patient;  /* it reads the event stream: as long as it likes */
-	bool leaving;  /* it was told to go */
-	bool hung_up;  /* its client sends nothing more */
-	int64_t since; /* it is busy, or not */
-	int64_t peer;  /* who it is, as far as can be told */
-};
-
-/* ---- connections ---- */
-
-static void unlist(struct http_connection *one)
-{
-	struct http *http = one->http;
-
-	if (one->next == one) {
-		http->connections = NULL;
-	} else {
-		one->next->previous = one->previous;
-		one->previous->next = one->next;
-		if (http->connections == one)
-			http->connections = one->next;
-	}
-}
-
-static void enlist(struct http_connection *one)
-{
-	struct http *http = one->http;
-
-	if (http->connections) {
-		one->next = http->connections;
-		one->previous = one->next->previous;
-		one->previous->next = one->next->previous = one;
-	} else {
-		http->connections = one->next = one->previous = one;
-	}
-	one->since = clock_now();
-}
-
-/* On a Unix socket the process; on TCP they are all one. */
-static int64_t peer_of(int fd)
-{
-	struct ucred peer;
-	socklen_t length = sizeof peer;
-
-	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 ? peer.pid : -1;
-}
-
-/* libmicrohttpd misses the end of a connection that comes together with half a request, and that of
- * one that it does not watch. */
-static void watch_end(struct http_connection *one, int how)
-{
-	struct epoll_event event = {.events = EPOLLRDHUP | EPOLLONESHOT, .data.fd = one->fd};
-
-	one->hung_up = false;
-	epoll_ctl(one->http->epoll, how, one->fd, &event);
-}
-
-static void connection_changed(void *context, struct MHD_Connection *connection, void **socket,
-			       enum MHD_ConnectionNotificationCode what)
-{
-	struct http_connection *one = *socket;
-	struct http *http = context;
-
-	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-		one = xcalloc(1, sizeof *one);
-		one->http = http;
-		one->connection = connection;
-		one->fd =
-			http->mhd
-				.get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)
-				->connect_fd;
-		one->peer = peer_of(one->fd);
-		watch_end(one, EPOLL_CTL_ADD);
-		*socket = one;
-		enlist(one);
-		http->n_connections++;
-	} else if (one) {
-		unlist(one);
-		http->n_connections -= !one->leaving;
-		free(one);
-		*socket = NULL;
-	}
-}
-
-static struct http_connection *context_of(const struct http *http,
-					  struct MHD_Connection *connection)
-{
-	const union MHD_ConnectionInfo *info =
-		http->mhd.get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-
-	return info ? info->socket_context : NULL;
-}
-
-void http_connection_busy(struct http *http, struct MHD_Connection *connection, bool busy)
-{
-	struct http_connection *one = context_of(http, connection);
-
-	if (!one || one->busy == busy)
-		return;
-	one->busy = busy;
-	one->patient = false;
-	if (!busy)
-		watch_end(one, EPOLL_CTL_MOD);
-	unlist(one);
-	enlist(one);
-}
-
-void http_connection_patient(struct http *http, struct MHD_Connection *connection)
-{
-	struct http_connection *one = context_of(http, connection);
-
-	if (one)
-		one->patient = true;
-}
-
-/* How many connections its peer has. */
-static unsigned count_peer(const struct http_connection *one)
-{
-	const struct http_connection *other = one;
-	unsigned count = 0;
-
-	do
-		count += !other->leaving && other->peer == one->peer;
-	while ((other = other->next) != one);
-	return count;
-}
-
-/* Makes room: of those that rest, or have not sent their request yet, one of the peer that has most
- * goes, and of these the one that has rested longest. Where none rests, the one that has been
- * reading its answer longest, if that is ages. */
-static bool make_room(struct http *http)
-{
-	struct http_connection *first = http->connections, *one = first, *chosen = NULL;
-	int64_t now = clock_now();
-	unsigned most = 0;
-
-	if (!first)
-		return false;
-	do {
-		unsigned count = one->leaving || one->busy ? 0 : count_peer(one);
-
-		if (count > most) {
-			most = count;
-			chosen = one;
-		}
-	} while ((one = one->next) != first);
-	for (; !most && !chosen; one = one->next) {
-		if (one->busy && !one->leaving && !one->patient && now - one->since > SLOW_READER)
-			chosen = one;
-		if (one->next == first)
-			break;
-	}
-	if (!chosen)
-		return false;
-	one = chosen;
-	/* libmicrohttpd sees its end, and closes it. */
-	shutdown(one->fd, SHUT_RDWR);
-	one->leaving = true;
-	http->n_connections--;
-	http->woken = true;
-	return true;
-}
+/* ---- the listener ---- */
 
 static void watch_listener(struct http *http)
 {
@@ -195,52 +21,6 @@ static void watch_listener(struct http *http)
 	if (epoll_ctl(http->epoll, EPOLL_CTL_ADD, http->listener.fd, &event) < 0 && errno != EEXIST)
 		log_error("http: epoll: %s", strerror(errno));
 	http->woken = true;
-}
-
-static void rest_listener(struct http *http)
-{
-	epoll_ctl(http->epoll, EPOLL_CTL_DEL, http->listener.fd, NULL);
-	http->rest_until = clock_now() + CLOCK_SECOND;
-}
-
-static void turn_away(int fd)
-{
-	static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n"
-				     "Content-Length: 0\r\nConnection: close\r\n\r\n";
-
-	/* It fits into any socket's buffer; whom it does not reach notices by himself. */
-	(void)!send(fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-	close(fd);
-}
-
-/* Returns true when more may be waiting. */
-static bool accept_some(struct http *http)
-{
-	for (int i = 0; i < ACCEPT_MOST; i++) {
-		struct sockaddr_storage address;
-		socklen_t length = sizeof address;
-		int fd = accept4(http->listener.fd, (struct sockaddr *)&address, &length,
-				 SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-		if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
-			continue;
-		if (fd < 0 && errno != EAGAIN)
-			/* Without descriptors it would be readable for ever. */
-			rest_listener(http);
-		if (fd < 0)
-			return false;
-		if (http->n_connections >= HTTP_CONNECTIONS && !make_room(http)) {
-			turn_away(fd);
-			continue;
-		}
-		/* A Unix client's name is of no length. */
-		if (length < sizeof(sa_family_t))
-			address.ss_family = AF_UNIX;
-		http->mhd.add_connection(http->daemon, fd, (struct sockaddr *)&address,
-					 length < sizeof(sa_family_t) ? sizeof(sa_family_t)
-								      : length);
-	}
-	return true;
 }
 
 /* ---- libmicrohttpd ---- */
@@ -253,11 +33,11 @@ static int start_daemon(struct http *http)
 	http->daemon = http->mhd.start_daemon(
 		MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
 		http_take_request, http, MHD_OPTION_NOTIFY_COMPLETED, http_end_request, http,
-		MHD_OPTION_NOTIFY_CONNECTION, connection_changed, http, MHD_OPTION_CONNECTION_LIMIT,
-		HTTP_CONNECTIONS + 2 * ACCEPT_MOST, MHD_OPTION_CONNECTION_TIMEOUT, HTTP_IDLE,
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_CONNECTION_MEMORY,
-		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
-		MHD_OPTION_END);
+		MHD_OPTION_NOTIFY_CONNECTION, http_connection_changed, http,
+		MHD_OPTION_CONNECTION_LIMIT, HTTP_CONNECTIONS + 2 * HTTP_ACCEPT,
+		MHD_OPTION_CONNECTION_TIMEOUT, HTTP_IDLE, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+		(size_t)HTTP_CONNECTION_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+		MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
 	info = http->daemon ? http->mhd.get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD)
 			    : NULL;
 	if (!info)
@@ -271,20 +51,9 @@ static int start_daemon(struct http *http)
 /* Ends all connections, whatever they are at. */
 static void stop_daemon(struct http *http)
 {
-	struct http_connection *first = http->connections, *one = first;
-
 	if (!http->daemon)
 		return;
-	/* libmicrohttpd does not stop while it has suspended connections. */
-	if (first)
-		do {
-			const union MHD_ConnectionInfo *info = http->mhd.get_connection_info(
-				one->connection, MHD_CONNECTION_INFO_CONNECTION_SUSPENDED);
-
-			if (info && info->suspended)
-				http->mhd.resume_connection(one->connection);
-			one = one->next;
-		} while (one != first);
+	http_resume_connections(http);
 	epoll_ctl(http->epoll, EPOLL_CTL_DEL, http->daemon_fd, NULL);
 	http->mhd.stop_daemon(http->daemon);
 	http->daemon = NULL;
@@ -526,40 +295,6 @@ static int64_t next_timeout(struct http *http, int64_t now)
 	return now + (int64_t)timeout * 1000;
 }
 
-static void note_end(struct http *http, int fd)
-{
-	struct http_connection *first = http->connections, *one = first;
-
-	if (!first)
-		return;
-	do
-		if (one->fd == fd) {
-			one->hung_up = http->any_hung_up = true;
-			return;
-		}
-	while ((one = one->next) != first);
-}
-
-/* What its client had sent before has been read by now: if it was a request, that is being answered
- * and goes on. */
-static void end_connections(struct http *http)
-{
-	struct http_connection *first = http->connections, *one = first;
-
-	if (!http->any_hung_up || !first)
-		return;
-	http->any_hung_up = false;
-	do {
-		if (one->hung_up && one->patient)
-			http_feed_hung_up(http, one->connection);
-		else if (one->hung_up && !one->busy)
-			shutdown(one->fd, SHUT_RDWR);
-		one->hung_up = false;
-	} while ((one = one->next) != first);
-	/* libmicrohttpd is told of a shutdown. */
-	http->woken = true;
-}
-
 /* Returns true when more connections may be waiting. */
 static bool take_ready(struct http *http)
 {
@@ -571,9 +306,9 @@ static bool take_ready(struct http *http)
 		int fd = ready[i].data.fd;
 
 		if (fd == http->listener.fd)
-			more = accept_some(http);
+			more = http_accept(http);
 		else if (ready[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-			note_end(http, fd);
+			http_note_end(http, fd);
 	}
 	return more;
 }
@@ -595,7 +330,7 @@ bool http_turn(struct http *http, int64_t now)
 		more = take_ready(http);
 		http_take_tasks(http);
 		run_daemon(http);
-		end_connections(http);
+		http_end_connections(http);
 	}
 	http_feed_turn(http, now);
 	more |= http_step_requests(http, clock_monotonic() + HTTP_TURN);

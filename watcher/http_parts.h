@@ -1,6 +1,7 @@
 /* http_parts.h - what the files of http share. Nobody else includes it.
  *
- *   http.c           the listener, connections and their limits, turns
+ *   http.c           the listener, the policy, turns
+ *   http_connection.c connections and their limits
  *   http_request.c   one request: who may ask, which route, its answer and how that gets out
  *   http_status.c    /healthz, /api/v1/status
  *   http_metrics.c   /metrics
@@ -46,7 +47,10 @@
  * the new one is told to come again. */
 #define HTTP_CONNECTIONS 64
 
-/* Of these, readers of the event stream. */
+/* Connections taken in one turn. */
+#define HTTP_ACCEPT 16
+
+/* Of the connections, readers of the event stream. */
 #define HTTP_SUBSCRIBERS 16
 
 /* For all that libmicrohttpd keeps of one connection; a request's head has to fit in. */
@@ -163,7 +167,22 @@ struct http {
 	char *rejected; /* why the policy file was not taken; NULL: it was */
 };
 
-/* ---- http.c ---- */
+/* ---- http_connection.c ---- */
+
+/* For libmicrohttpd: one begins, or ends. */
+void http_connection_changed(void *context, struct MHD_Connection *connection, void **socket,
+			     enum MHD_ConnectionNotificationCode what);
+
+/* Takes some of those that knock. Returns true when more may be waiting. */
+bool http_accept(struct http *http);
+
+/* The client at that descriptor has ended its side; and what becomes of those that have, once what
+ * they had sent before has been read. */
+void http_note_end(struct http *http, int fd);
+void http_end_connections(struct http *http);
+
+/* All that are suspended go on: libmicrohttpd does not stop before. */
+void http_resume_connections(struct http *http);
 
 /* A request of it is being answered, or was. */
 void http_connection_busy(struct http *http, struct MHD_Connection *connection, bool busy);
