@@ -1,32 +1,22 @@
 /* domains.c - see domains.h
  *
  * Domains stand in one array, found by an open-addressed hash of their numbers; each is in one of
- * two lists by last event, the guests' or the regulars'. Beside the array stand the rings: one for
- * each domain and window, which counts events in 32 buckets of time.
+ * two lists by last event, the guests' or the regulars'. Beside the array stand the rings
+ * (domains_ring.h), one for each domain and window.
  */
 #include "qfwatch/domains.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "domains_ring.h"
 #include "qfwatch/xalloc.h"
-
-/* A window is at most 30 buckets wide; 31 of them overlap it at any second. */
-#define BUCKETS	     32
-#define WINDOW_WIDTH 30
 
 /* Places in the hash, a power of 2: less than a third of them taken. */
 #define HASH_SIZE 32768
 
 /* A regular with a reached window is passed over, so many times in a row. */
 #define PASSED_OVER 4
-
-struct ring {
-	int64_t newest;		  /* number of the newest bucket; RING_EMPTY */
-	uint32_t counts[BUCKETS]; /* bucket b stands at b % BUCKETS: newest and the 31 before it */
-};
-
-#define RING_EMPTY (-1)
 
 enum standing { FREE, GUEST, REGULAR, STANDINGS };
 
@@ -51,7 +41,7 @@ struct list {
 
 struct domains {
 	struct policy_window windows[POLICY_MAX_WINDOWS];
-	int64_t widths[POLICY_MAX_WINDOWS]; /* seconds in a bucket */
+	struct ring_span spans[POLICY_MAX_WINDOWS];
 	unsigned n_windows;
 	bool has_deferred;
 	uint64_t tiers; /* whose deliveries count in some window */
@@ -171,54 +161,7 @@ static void hash_take(struct domains *domains, unsigned number)
 	}
 }
 
-/* ---- rings ---- */
-
-/* A bucket counts as long as its last second does: until bucket * width + width - 1 + within. */
-static int64_t bucket_end(const struct domains *domains, unsigned window, int64_t bucket)
-{
-	return (bucket + 1) * domains->widths[window] - 1 + domains->windows[window].within;
-}
-
-/* The first bucket that counts at `at`. */
-static int64_t first_bucket(const struct domains *domains, unsigned window, int64_t at)
-{
-	int64_t since = at - domains->windows[window].within + 1;
-
-	return since > 0 ? since / domains->widths[window] : 0;
-}
-
-/* How many are in the ring at `at`. *ret_oldest: the first bucket that was added up. */
-static uint64_t ring_sum(const struct domains *domains, unsigned window, const struct ring *ring,
-			 int64_t at, int64_t *ret_oldest)
-{
-	int64_t oldest = later(first_bucket(domains, window, at), ring->newest - (BUCKETS - 1));
-	uint64_t sum = 0;
-
-	*ret_oldest = oldest;
-	if (ring->newest == RING_EMPTY)
-		return 0;
-	for (; oldest <= ring->newest; oldest++)
-		sum += ring->counts[(uint64_t)oldest % BUCKETS];
-	return sum;
-}
-
-/* Adds to a bucket that still counts, and so is not 32 or more before the newest. Returns what
- * there was room for. */
-static uint32_t ring_add(struct ring *ring, int64_t bucket, uint32_t count)
-{
-	uint32_t *place = &ring->counts[(uint64_t)bucket % BUCKETS];
-
-	if (ring->newest == RING_EMPTY || bucket - ring->newest >= BUCKETS) {
-		memset(ring->counts, 0, sizeof ring->counts);
-		ring->newest = bucket;
-	}
-	while (ring->newest < bucket)
-		ring->counts[(uint64_t)++ring->newest % BUCKETS] = 0;
-	if (count > UINT32_MAX - *place)
-		count = UINT32_MAX - *place;
-	*place += count;
-	return count;
-}
+/* ---- windows ---- */
 
 /* Is any window reached? Of one kind, or of both. */
 static bool reached(const struct domains *domains, unsigned number, int64_t at, bool delivered_too)
@@ -229,7 +172,7 @@ static bool reached(const struct domains *domains, unsigned number, int64_t at, 
 	at = later(at, get(domains, number)->last);
 	for (unsigned w = 0; w < domains->n_windows; w++)
 		if ((delivered_too || domains->windows[w].kind == POLICY_DEFERRED) &&
-		    ring_sum(domains, w, &rings[w], at, &oldest) >= at_least(domains, w))
+		    ring_sum(&rings[w], &domains->spans[w], at, &oldest) >= at_least(domains, w))
 			return true;
 	return false;
 }
@@ -241,7 +184,7 @@ static void forget(struct domains *domains, unsigned number, enum policy_window_
 
 	for (unsigned w = 0; w < domains->n_windows; w++)
 		if (domains->windows[w].kind == kind)
-			rings[w].newest = RING_EMPTY;
+			ring_empty(&rings[w]);
 }
 
 /* ---- lists ---- */
@@ -368,7 +311,7 @@ static unsigned insert(struct domains *domains, const char *name, size_t length,
 	domain->hash = hash;
 	domain->last = domain->delivered = -1;
 	for (unsigned w = 0; w < domains->n_windows; w++)
-		rings[w].newest = RING_EMPTY;
+		ring_empty(&rings[w]);
 	/* Not before now: taking a number may have moved others in the hash. */
 	domains->hash[hash_find(domains, hash, name, length)] = (uint16_t)number;
 	list_push(domains, number, GUEST);
@@ -399,8 +342,8 @@ static uint64_t count_event(struct domains *domains, unsigned number, enum polic
 
 		if (!counts_in(&domains->windows[w], kind, tiers))
 			continue;
-		bucket = time / domains->widths[w];
-		before = ring_sum(domains, w, &rings[w], at, &oldest);
+		bucket = time / domains->spans[w].width;
+		before = ring_sum(&rings[w], &domains->spans[w], at, &oldest);
 		if (bucket < oldest)
 			continue;
 		added = ring_add(&rings[w], bucket, count);
@@ -476,14 +419,14 @@ bool domains_hold_number(const struct domains *domains, unsigned number, unsigne
 	uint64_t sum;
 
 	at = later(at, get(domains, number)->last);
-	*ret_count = sum = ring_sum(domains, window, ring, at, &oldest);
+	*ret_count = sum = ring_sum(ring, &domains->spans[window], at, &oldest);
 	*ret_until = INT64_MAX;
 	if (sum < at_least(domains, window))
 		return false;
 	/* The bucket whose end takes it below. */
-	while ((sum -= ring->counts[(uint64_t)oldest % BUCKETS]) >= at_least(domains, window))
+	while ((sum -= ring_count(ring, oldest)) >= at_least(domains, window))
 		oldest++;
-	*ret_until = bucket_end(domains, window, oldest);
+	*ret_until = ring_bucket_end(&domains->spans[window], oldest);
 	return true;
 }
 
@@ -607,7 +550,7 @@ static struct ring *carry_rings(const struct domains *domains, const struct poli
 			if (from < domains->n_windows)
 				*ring = rings_of(domains, number)[from];
 			else
-				ring->newest = RING_EMPTY;
+				ring_empty(ring);
 		}
 	}
 	return rings;
@@ -632,7 +575,7 @@ void domains_configure(struct domains *domains, const struct policy_window *wind
 	domains->tiers = 0;
 	for (size_t w = 0; w < n; w++) {
 		domains->windows[w] = windows[w];
-		domains->widths[w] = (windows[w].within + WINDOW_WIDTH - 1) / WINDOW_WIDTH;
+		domains->spans[w] = ring_span_of(windows[w].within);
 		if (windows[w].kind == POLICY_DEFERRED)
 			domains->has_deferred = true;
 		else
