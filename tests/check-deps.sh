@@ -33,7 +33,7 @@ client
 answer
 top_parts top_model top_page top_screen
 doctor doctor_parts doctor_policy doctor_daemon doctor_answer doctor_rights doctor_runners doctor_sendmail doctor_spool doctor_counts doctor_stands doctor_pace doctor_system doctor_show
-supervisor loop explain explain_text explain_json
+supervisor loop loop_parts loop_policy explain explain_text explain_json
 command query cmd_run cmd_check cmd_explain cmd_plan cmd_replay cmd_move cmd_events cmd_doctor cmd_import_qctrl cmd_list cmd_shape cmd_status cmd_top top_viewer top_ask
 main
 "

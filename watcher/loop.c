@@ -1,5 +1,5 @@
-/* loop.c - see loop.h */
-#include "qfwatch/loop.h"
+/* loop.c - see loop.h. This file: epoll, signals, timer. */
+#include "loop_parts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,41 +15,17 @@
 #include <unistd.h>
 
 #include "qfwatch/clock.h"
-#include "qfwatch/engine.h"
-#include "qfwatch/http.h"
-#include "qfwatch/metrics.h"
 #include "qfwatch/log.h"
 #include "qfwatch/notify.h"
 #include "qfwatch/supervisor.h"
-#include "qfwatch/textfile.h"
 #include "qfwatch/units.h"
 
 /* How long the sinks may take nothing before a stop, or a single pass, goes on without them. */
 #define PATIENCE (2 * CLOCK_SECOND)
 
-struct loop {
-	const struct loop_options *options;
-	struct engine *engine;
-	struct events *events;
-	struct http *http;	   /* NULL: a single pass answers nobody */
-	struct metrics *metrics;   /* as http */
-	struct textfile *textfile; /* NULL: a dry run leaves the daemon's file alone, too */
-	int epoll, timer, signals, mounts;
-	int workers[ENGINE_WORKERS];   /* the engine's; -1: none yet */
-	unsigned workers_made;	       /* as engine_workers_made said when they were added */
-	int64_t armed;		       /* what the timer is set to; INT64_MAX: off */
-	int64_t watchdog, watchdog_at; /* interval (0: none) and next time */
-	int64_t events_at;	       /* when a sink wants to be tried again */
-	uint64_t lost_told;	       /* lost directories in the last STATUS */
-	struct stat policy_stat;       /* of the policy file when it was last read */
-	bool gave_up;		       /* a single pass: a sink takes nothing */
-	bool stop;
-	const char *stop_reason;
-};
-
 /* ---- setting up ---- */
 
-static int add(struct loop *loop, int fd, uint32_t what)
+int loop_add(struct loop *loop, int fd, uint32_t what)
 {
 	struct epoll_event event = {.events = what, .data.fd = fd};
 
@@ -89,10 +65,10 @@ static bool open_descriptors(struct loop *loop)
 	 * reconcile. */
 	loop->mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
 	if (loop->epoll < 0 || loop->signals < 0 || loop->timer < 0 ||
-	    add(loop, loop->signals, EPOLLIN) < 0 || add(loop, loop->timer, EPOLLIN) < 0)
+	    loop_add(loop, loop->signals, EPOLLIN) < 0 || loop_add(loop, loop->timer, EPOLLIN) < 0)
 		return false;
 	if (loop->mounts >= 0)
-		add(loop, loop->mounts, EPOLLPRI);
+		loop_add(loop, loop->mounts, EPOLLPRI);
 	return true;
 }
 
@@ -103,153 +79,6 @@ static void close_descriptors(struct loop *loop)
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
 		if (all[i] >= 0)
 			close(all[i]);
-}
-
-static void log_problems(const struct problems *problems)
-{
-	for (size_t i = 0; i < problems->count; i++)
-		log_line(problems->list[i].kind == PROBLEM_NOTE ? LOG_LEVEL_NOTICE
-								: LOG_LEVEL_ERROR,
-			 "%s", problems->list[i].text);
-	if (problems->incomplete)
-		log_error("out of memory: there may be more findings");
-}
-
-/* ---- the policy ---- */
-
-static void tell_policy_loaded(struct loop *loop, const struct policy *policy)
-{
-	char text[512];
-	struct event event = {
-		.action = EVENT_POLICY_LOADED,
-		.text = text,
-		.path = loop->options->policy,
-		.counts = {{"tiers", policy->n_tiers}, {"rules", policy->n_rules}},
-		.n_counts = 2,
-	};
-
-	snprintf(text, sizeof text, "policy loaded from %s: %zu %s, %zu %s", loop->options->policy,
-		 policy->n_tiers, units_plural(policy->n_tiers, "tier", "tiers"), policy->n_rules,
-		 units_plural(policy->n_rules, "rule", "rules"));
-	events_emit(loop->events, &event);
-}
-
-static void tell_policy_rejected(struct loop *loop, const struct problems *problems)
-{
-	char text[512];
-	const char *first = "out of memory";
-	struct event event = {
-		.action = EVENT_POLICY_REJECTED,
-		.failure = true,
-		.text = text,
-		.path = loop->options->policy,
-		.remedy = "mend what it says (qfwatch check tells what else is wrong with the "
-			  "file), and save the policy again or send SIGHUP; the one in force stays",
-		.counts = {{"problems", 0}},
-		.n_counts = 1,
-	};
-
-	for (size_t i = problems->count; i-- > 0;)
-		if (problems->list[i].kind != PROBLEM_NOTE) {
-			first = problems->list[i].text;
-			event.counts[0].value++;
-		}
-	snprintf(text, sizeof text, "policy rejected, the old one stays in force: %s", first);
-	event.reason = first;
-	events_emit(loop->events, &event);
-	if (loop->http)
-		http_tell_rejected(loop->http, clock_now(), first);
-	if (loop->metrics)
-		metrics_note_policy(loop->metrics, false, clock_now());
-}
-
-static void follow_textfile(struct loop *loop, const struct policy *policy)
-{
-	if (!loop->textfile)
-		return;
-	textfile_configure(loop->textfile, policy->metrics.textfile, policy->metrics.every,
-			   clock_now());
-	/* It may be there already. If it cannot be watched, its end is seen with the next write. */
-	if (textfile_fd(loop->textfile) >= 0)
-		add(loop, textfile_fd(loop->textfile), EPOLLIN);
-}
-
-/* Loads the policy file and puts it into force. Returns 0 and the policy, which is the engine's, or
- * -errno; the findings are in *problems. */
-static int take_policy(struct loop *loop, struct problems *problems, const struct policy **ret)
-{
-	struct policy *policy = NULL;
-	int r;
-
-	if (stat(loop->options->policy, &loop->policy_stat) < 0)
-		memset(&loop->policy_stat, 0, sizeof loop->policy_stat);
-	r = policy_load(loop->options->policy, problems, &policy);
-	if (r == 0 && loop->http)
-		r = http_prepare(loop->http, policy, problems);
-	if (r < 0) {
-		policy_free(policy);
-		return r;
-	}
-	r = engine_apply(loop->engine, policy, problems);
-	if (r < 0) {
-		if (loop->http)
-			http_abandon(loop->http);
-		policy_free(policy);
-		return r;
-	}
-	if (loop->http)
-		http_commit(loop->http, clock_now());
-	if (loop->metrics)
-		metrics_note_policy(loop->metrics, true, clock_now());
-	follow_textfile(loop, policy);
-	*ret = policy;
-	return 0;
-}
-
-static void watch_policy(struct loop *loop)
-{
-	int r = engine_watch_policy(loop->engine, loop->options->policy);
-
-	if (r < 0)
-		log_warning("the folder of %s cannot be watched (%s): send SIGHUP after a change",
-			    loop->options->policy, strerror(-r));
-}
-
-static void reload(struct loop *loop)
-{
-	struct problems problems = {0};
-	const struct policy *policy;
-
-	supervisor_tell("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)(clock_monotonic() / 1000));
-	if (take_policy(loop, &problems, &policy) < 0)
-		tell_policy_rejected(loop, &problems);
-	else
-		tell_policy_loaded(loop, policy);
-	log_problems(&problems);
-	problems_free(&problems);
-	watch_policy(loop);
-	supervisor_tell("READY=1");
-}
-
-static bool same_time(struct timespec a, struct timespec b)
-{
-	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
-}
-
-/* Saved, says the kernel: but one save may come as several notifications. */
-static void policy_file_touched(struct loop *loop)
-{
-	struct stat now, before = loop->policy_stat;
-
-	/* A file that is missing, and was missing when it was last looked for, is no news either.
-	 */
-	if (stat(loop->options->policy, &now) < 0)
-		memset(&now, 0, sizeof now);
-	if (now.st_ino == before.st_ino && now.st_dev == before.st_dev &&
-	    now.st_size == before.st_size && same_time(now.st_mtim, before.st_mtim) &&
-	    same_time(now.st_ctim, before.st_ctim))
-		return;
-	reload(loop);
 }
 
 /* ---- signals, time, status ---- */
@@ -284,7 +113,7 @@ static void take_signal(struct loop *loop, int number)
 	switch (number) {
 	case SIGHUP:
 		events_reopen(loop->events);
-		reload(loop);
+		loop_reload(loop);
 		break;
 	case SIGUSR1:
 		tell_status(loop, true);
@@ -401,8 +230,9 @@ static void watch_workers(struct loop *loop)
 		 * may be another worker's by now. */
 		if (fd != loop->workers[i] || (fd >= 0 && made != loop->workers_made))
 			loop->workers[i] =
-				fd >= 0 && (add(loop, fd, EPOLLIN) == 0 || errno == EEXIST) ? fd
-											    : -1;
+				fd >= 0 && (loop_add(loop, fd, EPOLLIN) == 0 || errno == EEXIST)
+					? fd
+					: -1;
 	}
 	loop->workers_made = made;
 }
@@ -443,7 +273,7 @@ static void run(struct loop *loop)
 		bool more = engine_turn(loop->engine, now);
 
 		if (engine_take_policy_hint(loop->engine)) {
-			policy_file_touched(loop);
+			loop_policy_touched(loop);
 			/* A new policy is work that the turn did not know of. */
 			more = true;
 		}
@@ -530,9 +360,9 @@ static int outcome(struct loop *loop)
 static int start(struct loop *loop, struct problems *problems)
 {
 	const struct policy *policy;
-	int r = take_policy(loop, problems, &policy);
+	int r = loop_take_policy(loop, problems, &policy);
 
-	log_problems(problems);
+	loop_log_problems(problems);
 	if (r < 0) {
 		int code = problems_exit_code(problems);
 
@@ -540,15 +370,16 @@ static int start(struct loop *loop, struct problems *problems)
 			log_error("cannot start: %s", strerror(-r));
 		return code ? code : 3;
 	}
-	if ((notify_fd() >= 0 && add(loop, notify_fd(), EPOLLIN) < 0) ||
-	    (events_fd(loop->events) >= 0 && add(loop, events_fd(loop->events), EPOLLIN) < 0) ||
-	    (loop->http && add(loop, http_fd(loop->http), EPOLLIN) < 0)) {
+	if ((notify_fd() >= 0 && loop_add(loop, notify_fd(), EPOLLIN) < 0) ||
+	    (events_fd(loop->events) >= 0 &&
+	     loop_add(loop, events_fd(loop->events), EPOLLIN) < 0) ||
+	    (loop->http && loop_add(loop, http_fd(loop->http), EPOLLIN) < 0)) {
 		log_error("epoll: %s", strerror(errno));
 		return 3;
 	}
-	watch_policy(loop);
+	loop_watch_policy(loop);
 	tell_started(loop);
-	tell_policy_loaded(loop, policy);
+	loop_tell_policy(loop, policy);
 	supervisor_tell("READY=1");
 	tell_status(loop, false);
 	return 0;
