@@ -258,6 +258,7 @@ int cmd_check(int argc, char **argv)
 		print_json(request.path, policy, &problems);
 	else
 		print_text(request.path, policy, &problems);
+	code = command_finish("check", code);
 	policy_free(policy);
 	problems_free(&problems);
 	return code;

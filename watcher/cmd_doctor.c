@@ -56,11 +56,7 @@ static int run(const struct doctor_request *request, bool json)
 	else
 		doctor_print_text(report, stdout);
 	doctor_free(doctor);
-	if (fflush(stdout) != 0 || ferror(stdout)) {
-		perror("qfwatch doctor: standard output");
-		code = EXIT_REFUSED;
-	}
-	return code;
+	return command_finish("doctor", code);
 }
 
 int cmd_doctor(int argc, char **argv)

@@ -292,14 +292,11 @@ static enum command_exit open_of_policy(struct reader *reader, const char *path)
 /* ---- the command ---- */
 
 /* A reader that has gone away ends us by SIGPIPE; a full disk is told. */
-static enum command_exit finish(struct reader *reader)
+static int finish(struct reader *reader)
 {
-	enum command_exit code = reader->broken || reader->failed ? EXIT_PROBLEM : EXIT_DONE;
+	int code = reader->broken || reader->failed ? EXIT_PROBLEM : EXIT_DONE;
 
-	if (fflush(stdout) != 0 || ferror(stdout)) {
-		fprintf(stderr, "qfwatch events: standard output: %s\n", strerror(errno));
-		code = EXIT_REFUSED;
-	}
+	code = command_finish("events", code);
 	if (reader->broken > TOLD)
 		fprintf(stderr, "qfwatch events: ... and so on\n");
 	if (reader->broken)

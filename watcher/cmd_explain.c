@@ -224,11 +224,7 @@ static int run(const struct options *options, int count, char **words)
 	spool_free(&explainer.spool);
 	policy_free(policy);
 	problems_free(&problems);
-	if (fflush(stdout) != 0 || ferror(stdout)) {
-		fprintf(stderr, "qfwatch explain: cannot write: %s\n", strerror(errno));
-		code = EXIT_REFUSED;
-	}
-	return code;
+	return command_finish("explain", code);
 }
 
 int cmd_explain(int argc, char **argv)

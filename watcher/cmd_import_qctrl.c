@@ -2,6 +2,7 @@
  * out. Here they are found; what they mean is qctrl_policy.c's. */
 #include "qfwatch/command.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -212,8 +213,8 @@ static int finish(struct import *import, bool input)
 				  "--home was given, it is $HOME, as in OpenEMM's config.sh.");
 	r = qctrl_policy_write(import->policy, stdout);
 	if (r < 0) {
-		fprintf(stderr, "qfwatch import-qctrl: standard output: %s\n", strerror(-r));
-		return EXIT_REFUSED;
+		errno = -r;
+		return command_finish("import-qctrl", EXIT_REFUSED);
 	}
 	return qctrl_policy_problems(import->policy) ? EXIT_PROBLEM : EXIT_DONE;
 }

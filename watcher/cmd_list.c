@@ -330,12 +330,8 @@ static int run(struct query *query)
 		setvbuf(stdout, NULL, _IOFBF, BUFFER);
 	if (query->spool || ask_daemon(&printer, &code) == QUERY_READ)
 		code = query_read_spool(query, read_census, &printer);
+	code = command_finish(query->command, code);
 	code = query_tell_given_up(query, printer.given_up, code);
-	/* Who has read enough has what he wants. */
-	if ((fflush(stdout) != 0 || ferror(stdout)) && errno != EPIPE) {
-		query_complain(query->command, "cannot write", strerror(errno));
-		code = EXIT_REFUSED;
-	}
 	return code;
 }
 

@@ -240,7 +240,7 @@ static int run(const char *path, const char *tier, int argc, char **argv)
 			move_one(mover, argv[i]);
 	}
 	spool_free(&mover->spool);
-	code = mover->failed ? EXIT_PROBLEM : EXIT_DONE;
+	code = command_finish("move", mover->failed ? EXIT_PROBLEM : EXIT_DONE);
 out:
 	policy_free(policy);
 	problems_free(&problems);

@@ -460,8 +460,7 @@ static int run(struct plan *plan)
 		code = census_problems(&plan->census) ? EXIT_PROBLEM : EXIT_DONE;
 		if (plan->json ? print_json(plan) < 0 : (print_all(plan), false))
 			code = EXIT_REFUSED;
-		if (fflush(stdout) != 0)
-			code = EXIT_REFUSED;
+		code = command_finish("plan", code);
 	}
 	for (unsigned i = 0; i < plan->census.threads; i++)
 		forecast_free(plan->forecasts[i]);

@@ -414,8 +414,7 @@ static int run(const char *path, bool json, int argc, char **argv)
 			print_all(policy, path, &input, result);
 		}
 	}
-	if (fflush(stdout) != 0)
-		code = EXIT_REFUSED;
+	code = command_finish("replay", code);
 	replay_free(input.replay);
 	policy_free(policy);
 	problems_free(&problems);

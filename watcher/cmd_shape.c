@@ -267,11 +267,8 @@ static int run(struct table *table)
 	}
 	if (table->query.spool || ask_daemon(table, &code) == QUERY_READ)
 		code = query_read_spool(&table->query, count_all, table);
+	code = command_finish("shape", code);
 	code = query_tell_given_up(&table->query, table->given_up, code);
-	if ((fflush(stdout) != 0 || ferror(stdout)) && errno != EPIPE) {
-		query_complain("shape", "cannot write", strerror(errno));
-		code = EXIT_REFUSED;
-	}
 	return code;
 }
 

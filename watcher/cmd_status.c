@@ -286,8 +286,7 @@ static int run(const char *path, bool json)
 		code = json_array_size(json_object_get(status, "trouble")) ? EXIT_PROBLEM
 									   : EXIT_DONE;
 	}
-	if (fflush(stdout) != 0 && errno != EPIPE)
-		code = EXIT_REFUSED;
+	code = command_finish("status", code);
 	json_decref(status);
 	client_free(client);
 	query_free(&query);

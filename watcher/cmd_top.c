@@ -329,7 +329,8 @@ static void batch(struct viewer *viewer)
 				putchar('\n');
 			print_page(viewer);
 		}
-		if (fflush(stdout) != 0)
+		viewer->code = command_finish("top", viewer->code);
+		if (viewer->code == EXIT_REFUSED || ferror(stdout))
 			break;
 		if (viewer->number && round >= viewer->number)
 			break;

@@ -1,7 +1,9 @@
 /* command.c - see command.h */
 #include "qfwatch/command.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "qfwatch/policy.h"
 #include "qfwatch/problem.h"
@@ -24,6 +26,18 @@ int command_report(const struct problems *problems)
 		if (problems->list[i].kind != PROBLEM_NOTE)
 			fprintf(stderr, "%s\n", problems->list[i].text);
 	return code ? code : EXIT_REFUSED;
+}
+
+int command_finish(const char *command, int code)
+{
+	if ((fflush(stdout) == 0 && !ferror(stdout)) || errno == EPIPE)
+		return code;
+	fprintf(stderr, "qfwatch %s: standard output cannot be written to: %s%s\n", command,
+		strerror(errno),
+		errno == ENOSPC	 ? ": make room there, or write elsewhere"
+		: errno == EBADF ? ": it is closed"
+				 : "");
+	return EXIT_REFUSED;
 }
 
 int command_find_tier(const char *command, const struct policy *policy, const char *name)

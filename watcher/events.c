@@ -121,23 +121,46 @@ static bool listed(struct sink *const *sinks, size_t count, const struct sink *s
 	return false;
 }
 
-/* Why a sink cannot be opened, and what to do. */
-static void refuse_sink(struct problems *problems, size_t index, const struct sink *sink, int error)
+static const char *refusal_remedy(const struct sink *sink, int error)
 {
 	bool fifo = sink->config.type == POLICY_SINK_FIFO;
-	const char *remedy = "make it writable for the user that runs qfwatch";
-	const char *why = strerror(error);
 
-	if (error == EINVAL) {
-		why = fifo ? "not a FIFO" : "not a regular file";
-		remedy = fifo ? "name a FIFO, or write \"type\": \"file\""
-			      : "name a file, or remove what stands in its place";
-	} else if (error == ENOENT) {
-		remedy = fifo ? "make it: mkfifo -m 0600" : "create its folder";
+	switch (error) {
+	case EINVAL:
+		return fifo ? "name a FIFO, or write \"type\": \"file\""
+			    : "name a file, or remove what stands in its place";
+	case EISDIR:
+		return "name a file in it";
+	case ENOENT:
+		return fifo ? "make it: mkfifo -m 0600" : "create its folder";
+	case EBADF:
+		return "it is closed: redirect it to where the events shall go, or name another "
+		       "sink";
+	case ENOSPC:
+		return "make room on its file system";
+	case EROFS:
+		return "choose a place that is not read-only";
+	default:
+		return "make it writable for the user that runs qfwatch";
 	}
-	problems_add(problems, PROBLEM_REFUSED,
-		     "events sink at /events/sinks/%zu: cannot write to %s (%s): %s", index,
-		     sink->name, why, remedy);
+}
+
+/* Why a sink cannot be opened, and what to do. */
+static void refuse_sink(struct problems *problems, const struct policy *policy, size_t index,
+			const struct sink *sink, int error)
+{
+	bool fifo = sink->config.type == POLICY_SINK_FIFO;
+	char pointer[64];
+
+	snprintf(pointer, sizeof pointer, "/events/sinks/%zu", index);
+	problems_add_at(problems, PROBLEM_REFUSED, &(struct problem_place){.pointer = pointer},
+			"%s%sevents sink at %s: cannot write to %s (%s): %s",
+			policy->path ? policy->path : "", policy->path ? ": " : "", pointer,
+			sink->name,
+			error != EINVAL ? strerror(error)
+			: fifo		? "not a FIFO"
+					: "not a regular file",
+			refusal_remedy(sink, error));
 }
 
 /* Finds or opens the policy's sinks. Returns 0, or the last error. */
@@ -155,7 +178,7 @@ static int open_sinks(struct events *events, const struct policy *policy, struct
 		sinks[i] = sink_new(&policy->sinks[i]);
 		r = sink_open(sinks[i]);
 		if (r < 0) {
-			refuse_sink(problems, i, sinks[i], -r);
+			refuse_sink(problems, policy, i, sinks[i], -r);
 			result = r;
 		}
 	}

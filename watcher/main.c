@@ -1,8 +1,10 @@
 /* main.c - the table of subcommands. */
 #include "qfwatch/command.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct command commands[] = {
 	{"run", "the daemon: watch the tiers and act on the policy's rules", cmd_run},
@@ -56,11 +58,25 @@ static int run_command(const struct command *command, int argc, char **argv)
 	return command->run(argc, argv);
 }
 
+/* Whoever starts us without standard streams must not have what we say written into the next file
+ * or socket that is opened. Read-only, so that writing fails as it would. */
+static void hold_standard_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDONLY);
+	while (fd >= 0 && fd < STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *command;
 	char option_help[] = "-h";
 
+	hold_standard_streams();
 	if (argc < 2) {
 		print_usage(stderr);
 		return EXIT_USAGE;

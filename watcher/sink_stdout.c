@@ -20,6 +20,11 @@ static int stdout_open(struct sink *sink)
 {
 	struct stat stat;
 
+	int flags = fcntl(STDOUT_FILENO, F_GETFL);
+
+	/* Read-only: it was closed (main.c). */
+	if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY)
+		return -EBADF;
 	if (fstat(STDOUT_FILENO, &stat) < 0)
 		return -errno;
 	sink->fd = STDOUT_FILENO;

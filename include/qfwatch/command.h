@@ -35,6 +35,10 @@ int command_misused(const char *command, const char *reason, const char *what);
  * EXIT_USAGE or EXIT_REFUSED. */
 int command_report(const struct problems *problems);
 
+/* Right behind the last output: has all of it been written? Where not, tells why, and returns
+ * EXIT_REFUSED instead of `code`. A reader who has gone away has what he wants. */
+int command_finish(const char *command, int code);
+
 /* The index of the tier of that name; or -1, and tells which there are. */
 int command_find_tier(const char *command, const struct policy *policy, const char *name);
 
