@@ -52,13 +52,18 @@ struct ages *ages_new(void)
 	return xcalloc(1, sizeof(struct ages));
 }
 
+static void free_days(uint32_t *days)
+{
+	if (days)
+		munmap(days, DAYS_BYTES);
+}
+
 static void free_tiers(struct ages *ages)
 {
 	for (unsigned i = 0; i < ages->n_tiers; i++) {
 		for (unsigned j = 0; j < PLACES; j++)
 			free(ages->tiers[i].minutes[j]);
-		if (ages->tiers[i].days)
-			munmap(ages->tiers[i].days, DAYS_BYTES);
+		free_days(ages->tiers[i].days);
 	}
 	free(ages->tiers);
 }
@@ -110,13 +115,13 @@ static void merge(struct tier *to, struct tier *from)
 		for (uint32_t day = from->first; day < DAYS; day++)
 			to->days[day] += from->days[day];
 		to->first = from->first < to->first ? from->first : to->first;
-		free(from->days);
+		free_days(from->days);
 	} else if (from->known || !to->days) {
-		free(to->days);
+		free_days(to->days);
 		to->days = from->days;
 		to->first = from->first;
 	} else {
-		free(from->days);
+		free_days(from->days);
 	}
 	to->known += from->known;
 	*from = (struct tier){0};
