@@ -113,7 +113,8 @@ static void merge(struct tier *to, struct tier *from)
 			merge_minutes(to, from->minutes[i]);
 	if (from->known && to->known) {
 		for (uint32_t day = from->first; day < DAYS; day++)
-			to->days[day] += from->days[day];
+			if (from->days[day]) /* a page that is only read takes no memory */
+				to->days[day] += from->days[day];
 		to->first = from->first < to->first ? from->first : to->first;
 		free_days(from->days);
 	} else if (from->known || !to->days) {
