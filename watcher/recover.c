@@ -449,7 +449,10 @@ static void find_source(struct job *job)
 		return;
 	}
 	if (!read_mark(job->dir, names.got, &inode)) {
-		unknown_partner(job);
+		/* Gone since: a move that is under way came to its last step, and nothing is left.
+		 */
+		if (exists(job->dir->qf, names.got))
+			unknown_partner(job);
 		return;
 	}
 	if (inode) {
