@@ -57,7 +57,8 @@ static void read_label(struct engine *engine, msgref ref)
 	if (!engine_control_name(message, name))
 		return;
 	/* What cannot be read is left to the next look, which tells. */
-	if (control_read(dir->qf, name, engine->buffer, &engine->noatime, &control) == TROUBLE_NONE &&
+	if (control_read(dir->qf, name, engine->buffer, &engine->noatime, &control) ==
+		    TROUBLE_NONE &&
 	    engine_read_text(engine, ref, &control) == 0)
 		engine_label(engine, ref);
 	engine_drop_text(engine);

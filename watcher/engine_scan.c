@@ -28,6 +28,10 @@
 struct name {
 	char text[SPOOL_NAME_MAX];
 	bool regular;
+	bool message; /* it is a message's control file, and what follows is set */
+	bool held;
+	const char *id; /* in text */
+	size_t length;
 };
 
 /* A message that recovery has brought back in sight: the scan may be past the place where its name
@@ -82,42 +86,38 @@ static void meet_again(struct engine *engine, msgref ref, const char *name)
 	item->print = message->print;
 }
 
-static void take_name(struct engine *engine, const char *name, bool regular)
+static void take_name(struct engine *engine, const struct name *name)
 {
 	uint16_t directory = (uint16_t)engine->scan_dir;
 	struct gather_item *item;
-	const char *id;
-	size_t length;
-	bool held;
 	msgref ref;
 
-	if (!engine_is_message(engine, name, &id, &length, &held)) {
-		take_hidden(engine, name);
+	if (!name->message) {
+		take_hidden(engine, name->text);
 		return;
 	}
-	ref = table_find(engine->table, directory, id, length);
+	ref = table_find(engine->table, directory, name->id, name->length);
 	if (ref) {
-		meet_again(engine, ref, name);
-	} else if (!engine_is_carried(engine, directory, id, length)) {
-		item = gather_add(engine->batch, name);
-		item->regular = regular;
-		item->ref = engine_insert(engine, directory, id, length, held);
+		meet_again(engine, ref, name->text);
+	} else if (!engine_is_carried(engine, directory, name->id, name->length)) {
+		item = gather_add(engine->batch, name->text);
+		item->regular = name->regular;
+		item->ref = engine_insert(engine, directory, name->id, name->length, name->held);
 	}
 }
 
 /* As scan_next. */
 static int fetch_name(struct engine *engine, struct name *ret)
 {
-	const char *text, *id;
-	size_t length;
-	bool held;
+	const char *text;
 	int r = scan_next(&engine->scan, &text, &ret->regular);
 
 	if (r <= 0)
 		return r;
 	strcpy(ret->text, text);
-	if (engine_is_message(engine, text, &id, &length, &held))
-		table_expect(engine->table, (uint16_t)engine->scan_dir, id, length);
+	ret->message = engine_is_message(engine, ret->text, &ret->id, &ret->length, &ret->held);
+	if (ret->message)
+		table_expect(engine->table, (uint16_t)engine->scan_dir, ret->id, ret->length);
 	return r;
 }
 
@@ -137,7 +137,7 @@ static int take_names(struct engine *engine)
 			count += r > 0;
 		}
 		for (size_t k = 0; k < count; k++)
-			take_name(engine, names[k].text, names[k].regular);
+			take_name(engine, &names[k]);
 	}
 	return r;
 }

@@ -308,11 +308,9 @@ static void map_visited(const struct engine *engine, const struct policy *old, u
 	}
 }
 
-static bool visited_is_kept(const struct engine *engine, const struct policy *old)
+/* Each bit is what it was, and each directory belongs to the tier that it did. */
+static bool is_kept(const struct engine *engine, const struct policy *old, const uint64_t *map)
 {
-	uint64_t map[64];
-
-	map_visited(engine, old, map);
 	for (size_t i = 0; i < old->n_tiers; i++)
 		if (map[i] != UINT64_C(1) << i)
 			return false;
@@ -323,12 +321,14 @@ static bool visited_is_kept(const struct engine *engine, const struct policy *ol
 	return engine_recount_is_needless(engine);
 }
 
-/* Tiers or marks have new numbers, or directories another tier. */
+/* Tiers or marks have new numbers, or directories another tier. Before engine_recount_begin. */
 static void renumber_visited(struct engine *engine, const struct policy *old)
 {
 	uint64_t map[64];
 
 	map_visited(engine, old, map);
+	if (is_kept(engine, old, map))
+		return;
 	for (msgref ref = table_next(engine->table, MSGREF_NONE); ref;
 	     ref = table_next(engine->table, ref)) {
 		struct message *message = table_get(engine->table, ref);
@@ -357,7 +357,6 @@ int engine_apply(struct engine *engine, struct policy *policy, struct problems *
 {
 	struct policy *old = engine->policy;
 	struct spool_plan *plan;
-	bool same;
 	int r = start_notify(engine, problems);
 
 	engine->now = clock_now();
@@ -391,15 +390,13 @@ int engine_apply(struct engine *engine, struct policy *policy, struct problems *
 		for (size_t i = 0; i < engine->spool.n_dirs; i++)
 			if (engine->spool.dirs[i].state == QDIR_LEAVING)
 				leave(engine, (uint16_t)i);
-		same = visited_is_kept(engine, old);
+		renumber_visited(engine, old);
 		engine_recount_begin(engine);
 		take_up_new(engine, ROUND_START);
 		/* Some may have another path now, and so another parent. */
 		engine_check_directories(engine);
 		engine->redeciding = true;
 		engine->redecide_at = MSGREF_NONE;
-		if (!same)
-			renumber_visited(engine, old);
 		take_up_quarantined(engine, old);
 		engine->learning_domains |= policy->n_windows && !old->n_windows;
 		policy_free(old);

@@ -189,8 +189,11 @@ struct gather *gather_new(void)
 
 void gather_free(struct gather *gather)
 {
+	bool large;
+
 	if (!gather)
 		return;
+	large = gather->worker;
 	worker_free(gather->worker);
 	for (size_t i = 0; i < gather->n_batches; i++) {
 		struct gather_batch *batch = gather->batches[i];
@@ -203,8 +206,9 @@ void gather_free(struct gather *gather)
 	}
 	free(gather);
 	/* It lies among what was allocated meanwhile, the table's messages: free for them, but not
-	 * given back by itself. */
-	malloc_trim(0);
+	 * given back by itself. Not worth going through the heap for a small directory's. */
+	if (large)
+		malloc_trim(0);
 }
 
 static struct gather_batch *free_batch(struct gather *gather)

@@ -125,8 +125,8 @@ static void places(void **state)
 	snprintf(who, sizeof who, "process %d listens there already", (int)getpid());
 	is_refused(&config, EADDRINUSE, who);
 	assert_true(listener_is_there(&first));
-	/* A daemon that was killed leaves its name. Here it does not quite end, so that its inode is
-	 * not taken again. */
+	/* A daemon that was killed leaves its name. Here it does not quite end, so that its inode
+	 * is not taken again. */
 	shutdown(first.fd, SHUT_RDWR);
 	opens(&config, &second);
 	assert_true(can_connect());
