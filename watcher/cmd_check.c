@@ -14,6 +14,7 @@
 #include "qfwatch/policy.h"
 #include "qfwatch/prove.h"
 #include "qfwatch/sendmail_cf.h"
+#include "qfwatch/spool.h"
 #include "qfwatch/units.h"
 #include "qfwatch/xalloc.h"
 
@@ -85,6 +86,16 @@ static void note_listen(const struct policy *policy, const char *path, struct pr
 				&(struct problem_place){.pointer = found.list[i].pointer}, "%s: %s",
 				path, found.list[i].text);
 	problems_free(&found);
+}
+
+/* What is missing here may be there elsewhere; but tiers that are one directory are wrong, as for
+ * run. */
+static bool are_apart(const struct policy *policy, struct problems *problems)
+{
+	size_t before = problems->count;
+
+	spool_compare(policy, problems);
+	return problems->count == before && !problems->incomplete;
 }
 
 /* ---- sendmail's own file ---- */
@@ -250,6 +261,10 @@ int cmd_check(int argc, char **argv)
 		prove(policy, request.path, request.sendmail_cf, &problems);
 		note_directories(policy, request.path, &problems);
 		note_listen(policy, request.path, &problems);
+		if (!are_apart(policy, &problems)) {
+			policy_free(policy);
+			policy = NULL;
+		}
 	}
 	code = problems_exit_code(&problems);
 	if (!policy && code == 0)

@@ -293,7 +293,7 @@ static const struct qdir *find_served(const struct spool *spool, const struct sp
 	return NULL;
 }
 
-/* Tells for each candidate which directory it is, where there is one now. */
+/* Tells for each candidate which directory it is, where there is one now. Opens nothing. */
 static void identify(const struct spool *spool, struct spool_plan *plan)
 {
 	for (size_t i = 0; i < plan->count; i++) {
@@ -303,12 +303,36 @@ static void identify(const struct spool *spool, struct spool_plan *plan)
 		if (c->known && c->known->fd >= 0) {
 			c->device = c->known->device;
 			c->inode = c->known->inode;
-		} else if (!c->known && fstatat(AT_FDCWD, c->path, &stat, 0) == 0) {
+		} else if (!c->known && fstatat(AT_FDCWD, c->path, &stat, 0) == 0 &&
+			   S_ISDIR(stat.st_mode)) {
 			c->device = stat.st_dev;
 			c->inode = stat.st_ino;
 			c->known = find_served(spool, plan, stat.st_dev, stat.st_ino);
 		}
 	}
+}
+
+static void compare_candidates(const struct spool *spool, struct spool_plan *plan,
+			       const struct policy *policy, struct problems *problems)
+{
+	identify(spool, plan);
+	for (size_t i = 0; i < plan->count; i++)
+		for (size_t k = i + 1; k < plan->count; k++)
+			if (plan->list[i].inode && plan->list[k].inode)
+				compare(&plan->list[i], &plan->list[k], policy, problems);
+}
+
+void spool_compare(const struct policy *policy, struct problems *problems)
+{
+	struct spool_plan *plan = xcalloc(1, sizeof *plan);
+	const struct spool none = {0};
+	struct problems ignored = {0};
+
+	for (unsigned tier = 0; tier < policy->n_tiers; tier++)
+		expand(plan, &none, policy, tier, &ignored);
+	problems_free(&ignored);
+	compare_candidates(&none, plan, policy, problems);
+	spool_abandon(plan);
 }
 
 /* Opens what is new among the candidates and compares all with each other. Two candidates that are
@@ -319,11 +343,7 @@ static int open_candidates(const struct spool *spool, struct spool_plan *plan,
 {
 	int result = 0;
 
-	identify(spool, plan);
-	for (size_t i = 0; i < plan->count; i++)
-		for (size_t k = i + 1; k < plan->count; k++)
-			if (plan->list[i].inode && plan->list[k].inode)
-				compare(&plan->list[i], &plan->list[k], policy, problems);
+	compare_candidates(spool, plan, policy, problems);
 	if (problems_any(problems))
 		result = -EINVAL;
 	for (size_t i = 0; i < plan->count; i++) {

@@ -81,6 +81,11 @@ struct spool_plan;
 int spool_plan(const struct spool *spool, const struct policy *policy, enum spool_access access,
 	       struct problems *problems, struct spool_plan **ret);
 
+/* Of the directories that a policy names and that are there now: which are one by two names, or lie
+ * in one another, is a finding in *problems, in the words of spool_plan. Opens, makes and claims
+ * nothing, and passes over what is not there. */
+void spool_compare(const struct policy *policy, struct problems *problems);
+
 /* What was opened is NEW, what the policy does not name any more is LEAVING, the others take their
  * tier's new index. Frees the plan. Pointers into spool->dirs are no longer good. */
 void spool_commit(struct spool *spool, struct spool_plan *plan);

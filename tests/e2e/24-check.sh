@@ -74,6 +74,41 @@ chmod 0600 "$T/listen/token"
 listens "{ \"address\": \"127.0.0.1:9\", \"token_file\": \"$T/listen/token\" }"
 is "one that is right" "$(jq -c .findings "$T/check.json")" "[]"
 
+# Tiers that are one directory by two names, which run refuses in the same words. The policy alone does not show it.
+# overlaps WHAT DIRECTORY DIRECTORY WORDS: check refuses these tiers, at the second one
+overlaps() {
+	TIERS="{ \"name\": \"A\", \"directory\": \"$2\" }, { \"name\": \"B\", \"directory\": \"$3\" }"
+	policy_write '{ "name": "r", "tier": "A", "when": { "attempts": 3 }, "then": { "move": "B" } },
+    { "name": "s", "tier": "B", "when": { "age": "6d" }, "then": { "bounce": true } }'
+	"$QFWATCH" check -c "$POLICY" >"$T/out" 2>"$T/err"
+	is "$1: exit code" "$?" 2
+	is "$1: told, and nothing else" "$(cat "$T/out" "$T/err")" "$POLICY: tier B at /tiers/1/directory: $4"
+	is "$1: as JSON" "$("$QFWATCH" check -c "$POLICY" --json | jq -c '[.valid, .tiers, (.findings[] | .kind, .pointer)]')" \
+		'[false,null,"invalid","/tiers/1/directory"]'
+	timeout 10 "$QFWATCH" run -c "$POLICY" >/dev/null 2>"$T/err"
+	is "$1: run refuses in these words" "$? $(sed 's/^<3>qfwatch: //' "$T/err")" "2 $POLICY: tier B at /tiers/1/directory: $4"
+}
+mkdir -p "$T/q/one" "$T/q/two" "$T/q/one/in"
+ln -s one "$T/q/link"
+ln -s ../q "$T/q/away"
+overlaps "a link" "$T/q/one" "$T/q/link" "$T/q/link is the same directory as $T/q/one of tier A: give each tier its own"
+overlaps "two dots behind a link" "$T/q/one" "$T/q/away/../q/one" "$T/q/away/../q/one is the same directory as $T/q/one of tier A: give each tier its own"
+overlaps "two globs that share one" "$T/q/o*" "$T/q/*e" "$T/q/one is the same directory as $T/q/one of tier A: give each tier its own"
+overlaps "by a link, one in the other" "$T/q/one" "$T/q/link/in" "$T/q/link/in lies inside $T/q/one of tier A: put them side by side"
+# One that is not there, or a file, is no directory that could be another one.
+apart() {
+	TIERS="{ \"name\": \"A\", \"directory\": \"$2\" }, { \"name\": \"B\", \"directory\": \"$3\" }"
+	policy_write '{ "name": "r", "tier": "A", "when": { "attempts": 3 }, "then": { "move": "B" } },
+    { "name": "s", "tier": "B", "when": { "age": "6d" }, "then": { "bounce": true } }'
+	is "$1" "$("$QFWATCH" check -c "$POLICY" --json | jq -c '[.valid, (.findings[] | .kind)]')" "$4"
+}
+ln -s nowhere "$T/q/dangling"
+touch "$T/q/file"
+ln -s file "$T/q/to-file"
+apart "side by side" "$T/q/one" "$T/q/two" '[true]'
+apart "where a link leads nowhere" "$T/q/nowhere" "$T/q/dangling" '[true,"note","note"]'
+apart "where a link leads to a file" "$T/q/file" "$T/q/to-file" '[true,"note","note"]'
+
 # Two rules that look alike, but are not: nothing is claimed of them.
 TIERS="{ \"name\": \"A\", \"directory\": \"$QUEUE\" }, { \"name\": \"B\", \"directory\": \"$MIDQUEUE\" }"
 policy_write '{ "name": "dead", "tier": "A", "when": { "domain": { "deferred": 50, "within": "10m" } }, "then": { "move": "B" } },

@@ -75,13 +75,29 @@ static void take(struct policy policy, enum spool_access access)
 	problems_free(&problems);
 }
 
-/* The plan is refused with that exit code, and the only finding holds these words. */
-static void refused(struct policy policy, enum spool_access access, int code, const char *words)
+/* What a look alone tells: the same, where a look suffices, and else nothing. */
+static void check_compare(const struct policy *policy, const struct problems *planned, bool overlap)
+{
+	struct problems problems = {0};
+
+	spool_compare(policy, &problems);
+	check_equal(problems.count, overlap);
+	for (size_t i = 0; i < problems.count; i++) {
+		check_equal(problems.list[i].kind, PROBLEM_INVALID);
+		check_text(problems.list[i].text, planned->list[i].text);
+		check_text(problems.list[i].pointer, planned->list[i].pointer);
+	}
+	problems_free(&problems);
+}
+
+static void judge(struct policy policy, enum spool_access access, int code, const char *words,
+		  bool overlap)
 {
 	struct problems problems = {0};
 	size_t before = spool.n_dirs, run = testing_count("../run");
 
 	check(plan(policy, access, &problems) < 0);
+	check_compare(&policy, &problems, overlap);
 	if (problems.count != 1 || !strstr(problems.list[0].text, words)) {
 		show(&problems);
 		check_text("the findings above", words);
@@ -91,6 +107,18 @@ static void refused(struct policy policy, enum spool_access access, int code, co
 	check_equal(spool.n_dirs, before);
 	check_equal(testing_count("../run"), run);
 	problems_free(&problems);
+}
+
+/* The plan is refused with that exit code, and the only finding holds these words. */
+static void refused(struct policy policy, enum spool_access access, int code, const char *words)
+{
+	judge(policy, access, code, words, false);
+}
+
+/* The same of two directories that are one, or one in the other. */
+static void overlap(struct policy policy, enum spool_access access, const char *words)
+{
+	judge(policy, access, 2, words, true);
 }
 
 static struct qdir *find(const char *name)
@@ -403,13 +431,13 @@ static void nested(void)
 	testing_queue("outer", false);
 	testing_queue("outer/inner", false);
 	testing_queue("outer2", false);
-	refused(TIERS("outer", "outer/inner"), SPOOL_CLAIM, 2, "T1");
-	refused(TIERS("outer/inner", "outer"), SPOOL_CLAIM, 2, "lies inside");
-	refused(TIERS("outer/inner", "outer"), SPOOL_CLAIM, 2, "T0");
-	refused(TIERS("outer", "outer/*"), SPOOL_CLAIM, 2, "lies inside");
+	overlap(TIERS("outer", "outer/inner"), SPOOL_CLAIM, "T1");
+	overlap(TIERS("outer/inner", "outer"), SPOOL_CLAIM, "lies inside");
+	overlap(TIERS("outer/inner", "outer"), SPOOL_CLAIM, "T0");
+	overlap(TIERS("outer", "outer/*"), SPOOL_CLAIM, "lies inside");
 	/* By way of a link. */
 	check(symlink("outer", "link") == 0);
-	refused(TIERS("outer", "link/inner"), SPOOL_CLAIM, 2, "lies inside");
+	overlap(TIERS("outer", "link/inner"), SPOOL_CLAIM, "lies inside");
 	/* A name that begins the same is not inside. */
 	take(TIERS("outer", "outer2"), SPOOL_CLAIM);
 	done();
@@ -419,10 +447,10 @@ static void the_same_twice(void)
 {
 	testing_queue("one", false);
 	check(symlink("one", "link") == 0);
-	refused(TIERS("one", "one"), SPOOL_CLAIM, 2, "is the same directory as");
-	refused(TIERS("one", "link"), SPOOL_CLAIM, 2, "is the same directory as");
-	refused(TIERS("link", "one"), SPOOL_READ, 2, "is the same directory as");
-	refused(TIERS("one", "on*"), SPOOL_CLAIM, 2, "is the same directory as");
+	overlap(TIERS("one", "one"), SPOOL_CLAIM, "is the same directory as");
+	overlap(TIERS("one", "link"), SPOOL_CLAIM, "is the same directory as");
+	overlap(TIERS("link", "one"), SPOOL_READ, "is the same directory as");
+	overlap(TIERS("one", "on*"), SPOOL_CLAIM, "is the same directory as");
 	/* The link alone is a way to say it. */
 	take(TIERS("link"), SPOOL_CLAIM);
 	done();
@@ -434,7 +462,7 @@ static void the_same_by_bind_mount(void)
 	testing_queue("one", false);
 	testing_mkdir("other");
 	check(mount("one", "other", "", MS_BIND, NULL) == 0);
-	refused(TIERS("one", "other"), SPOOL_CLAIM, 2, "is the same directory as");
+	overlap(TIERS("one", "other"), SPOOL_CLAIM, "is the same directory as");
 	done();
 }
 
