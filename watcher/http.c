@@ -72,6 +72,8 @@ struct http *http_new(struct engine *engine, struct events *events, struct metri
 	http->events = events;
 	http->metrics = metrics;
 	http->policy_path = xstrdup(policy_path);
+	TAILQ_INIT(&http->connections);
+	TAILQ_INIT(&http->working);
 	http->listener = http->next.listener = LISTENER_NONE;
 	http->deadline = http->rest_until = INT64_MAX;
 	http->started = clock_now();
@@ -290,7 +292,8 @@ static int64_t next_timeout(struct http *http, int64_t now)
 {
 	MHD_UNSIGNED_LONG_LONG timeout;
 
-	if (!http->connections || http->mhd.get_timeout(http->daemon, &timeout) != MHD_YES)
+	if (TAILQ_EMPTY(&http->connections) ||
+	    http->mhd.get_timeout(http->daemon, &timeout) != MHD_YES)
 		return INT64_MAX;
 	return now + (int64_t)timeout * 1000;
 }
@@ -342,7 +345,8 @@ bool http_turn(struct http *http, int64_t now)
 	if (http_feed_deadline(http) < http->deadline)
 		http->deadline = http_feed_deadline(http);
 	http->woken |= more;
-	return http->working || http->woken || http->resumed || http->deadline <= now;
+	return !TAILQ_EMPTY(&http->working) || http->woken || http->resumed ||
+	       http->deadline <= now;
 }
 
 int64_t http_deadline(const struct http *http)

@@ -16,7 +16,7 @@
 
 /* One connection, as libmicrohttpd's socket context. */
 struct http_connection {
-	struct http_connection *next, *previous; /* in the order in which they came to rest */
+	TAILQ_ENTRY(http_connection) beside; /* in the order in which they came to rest */
 	struct http *http;
 	struct MHD_Connection *connection;
 	int fd;
@@ -28,31 +28,10 @@ struct http_connection {
 	int64_t peer;  /* who it is, as far as can be told */
 };
 
-static void unlist(struct http_connection *one)
-{
-	struct http *http = one->http;
-
-	if (one->next == one) {
-		http->connections = NULL;
-	} else {
-		one->next->previous = one->previous;
-		one->previous->next = one->next;
-		if (http->connections == one)
-			http->connections = one->next;
-	}
-}
-
+/* It has come to rest, or is at work, from now on. */
 static void enlist(struct http_connection *one)
 {
-	struct http *http = one->http;
-
-	if (http->connections) {
-		one->next = http->connections;
-		one->previous = one->next->previous;
-		one->previous->next = one->next->previous = one;
-	} else {
-		http->connections = one->next = one->previous = one;
-	}
+	TAILQ_INSERT_TAIL(&one->http->connections, one, beside);
 	one->since = clock_now();
 }
 
@@ -95,7 +74,7 @@ void http_connection_changed(void *context, struct MHD_Connection *connection, v
 		enlist(one);
 		http->n_connections++;
 	} else if (one) {
-		unlist(one);
+		TAILQ_REMOVE(&http->connections, one, beside);
 		http->n_connections -= !one->leaving;
 		free(one);
 		*socket = NULL;
@@ -121,7 +100,7 @@ void http_connection_busy(struct http *http, struct MHD_Connection *connection, 
 	one->patient = false;
 	if (!busy)
 		watch_end(one, EPOLL_CTL_MOD);
-	unlist(one);
+	TAILQ_REMOVE(&http->connections, one, beside);
 	enlist(one);
 }
 
@@ -136,12 +115,11 @@ void http_connection_patient(struct http *http, struct MHD_Connection *connectio
 /* How many connections its peer has. */
 static unsigned count_peer(const struct http_connection *one)
 {
-	const struct http_connection *other = one;
+	const struct http_connection *other;
 	unsigned count = 0;
 
-	do
-		count += !other->leaving && other->peer == one->peer;
-	while ((other = other->next) != one);
+	TAILQ_FOREACH(other, &one->http->connections, beside)
+	count += !other->leaving && other->peer == one->peer;
 	return count;
 }
 
@@ -150,32 +128,29 @@ static unsigned count_peer(const struct http_connection *one)
  * reading its answer longest, if that is ages. */
 static bool make_room(struct http *http)
 {
-	struct http_connection *first = http->connections, *one = first, *chosen = NULL;
+	struct http_connection *one, *chosen = NULL;
 	int64_t now = clock_now();
 	unsigned most = 0;
 
-	if (!first)
-		return false;
-	do {
+	TAILQ_FOREACH(one, &http->connections, beside)
+	{
 		unsigned count = one->leaving || one->busy ? 0 : count_peer(one);
 
 		if (count > most) {
 			most = count;
 			chosen = one;
 		}
-	} while ((one = one->next) != first);
-	for (; !most && !chosen; one = one->next) {
-		if (one->busy && !one->leaving && !one->patient && now - one->since > SLOW_READER)
-			chosen = one;
-		if (one->next == first)
-			break;
 	}
 	if (!chosen)
+		TAILQ_FOREACH(one, &http->connections, beside)
+	if (!chosen && one->busy && !one->leaving && !one->patient &&
+	    now - one->since > SLOW_READER)
+		chosen = one;
+	if (!chosen)
 		return false;
-	one = chosen;
 	/* libmicrohttpd sees its end, and closes it. */
-	shutdown(one->fd, SHUT_RDWR);
-	one->leaving = true;
+	shutdown(chosen->fd, SHUT_RDWR);
+	chosen->leaving = true;
 	http->n_connections--;
 	http->woken = true;
 	return true;
@@ -228,34 +203,32 @@ bool http_accept(struct http *http)
 
 void http_note_end(struct http *http, int fd)
 {
-	struct http_connection *first = http->connections, *one = first;
+	struct http_connection *one;
 
-	if (!first)
+	TAILQ_FOREACH(one, &http->connections, beside)
+	if (one->fd == fd) {
+		one->hung_up = http->any_hung_up = true;
 		return;
-	do
-		if (one->fd == fd) {
-			one->hung_up = http->any_hung_up = true;
-			return;
-		}
-	while ((one = one->next) != first);
+	}
 }
 
 /* What its client had sent before has been read by now: if it was a request, that is being answered
  * and goes on. */
 void http_end_connections(struct http *http)
 {
-	struct http_connection *first = http->connections, *one = first;
+	struct http_connection *one;
 
-	if (!http->any_hung_up || !first)
+	if (!http->any_hung_up)
 		return;
 	http->any_hung_up = false;
-	do {
+	TAILQ_FOREACH(one, &http->connections, beside)
+	{
 		if (one->hung_up && one->patient)
 			http_feed_hung_up(http, one->connection);
 		else if (one->hung_up && !one->busy)
 			shutdown(one->fd, SHUT_RDWR);
 		one->hung_up = false;
-	} while ((one = one->next) != first);
+	}
 	/* libmicrohttpd is told of a shutdown. */
 	http->woken = true;
 }
@@ -263,15 +236,14 @@ void http_end_connections(struct http *http)
 /* libmicrohttpd does not stop while it has suspended connections. */
 void http_resume_connections(struct http *http)
 {
-	struct http_connection *first = http->connections, *one = first;
+	struct http_connection *one;
 
-	if (first)
-		do {
-			const union MHD_ConnectionInfo *info = http->mhd.get_connection_info(
-				one->connection, MHD_CONNECTION_INFO_CONNECTION_SUSPENDED);
+	TAILQ_FOREACH(one, &http->connections, beside)
+	{
+		const union MHD_ConnectionInfo *info = http->mhd.get_connection_info(
+			one->connection, MHD_CONNECTION_INFO_CONNECTION_SUSPENDED);
 
-			if (info && info->suspended)
-				http->mhd.resume_connection(one->connection);
-			one = one->next;
-		} while (one != first);
+		if (info && info->suspended)
+			http->mhd.resume_connection(one->connection);
+	}
 }

@@ -30,6 +30,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "http_library.h"
 #include "qfwatch/clock.h"
@@ -96,7 +97,7 @@ struct http_request {
 	const struct http_route *route;
 	const char *rest; /* what follows it in the path */
 	struct MHD_Connection *connection;
-	struct http_request *next, *previous; /* in http->working */
+	TAILQ_ENTRY(http_request) beside; /* in http->working */
 	enum http_phase phase;
 	bool suspended; /* libmicrohttpd leaves the connection alone */
 	bool head;	/* HEAD */
@@ -151,9 +152,9 @@ struct http {
 	size_t n_tasks;	       /* that it has */
 	unsigned n_policies;   /* that were taken: who began under another one cannot go on */
 
-	struct http_connection *connections; /* oldest first */
+	TAILQ_HEAD(, http_connection) connections; /* oldest first */
 	size_t n_connections;
-	struct http_request *working;
+	TAILQ_HEAD(, http_request) working; /* whose turn it is first */
 
 	/* What is prepared, and not in force yet. */
 	struct {

@@ -104,33 +104,14 @@ static enum MHD_Result queue(struct http_request *request)
 
 static void unlist(struct http_request *request)
 {
-	struct http *http = request->http;
-
-	if (request->phase != HTTP_WORKING)
-		return;
-	if (request->next == request) {
-		http->working = NULL;
-	} else {
-		request->next->previous = request->previous;
-		request->previous->next = request->next;
-		if (http->working == request)
-			http->working = request->next;
-	}
-	request->next = request->previous = NULL;
+	if (request->phase == HTTP_WORKING)
+		TAILQ_REMOVE(&request->http->working, request, beside);
 }
 
 /* At the end of the line. */
 static void enlist(struct http_request *request)
 {
-	struct http *http = request->http;
-
-	if (http->working) {
-		request->next = http->working;
-		request->previous = http->working->previous;
-		request->previous->next = request->next->previous = request;
-	} else {
-		http->working = request->next = request->previous = request;
-	}
+	TAILQ_INSERT_TAIL(&request->http->working, request, beside);
 	request->phase = HTTP_WORKING;
 }
 
@@ -214,13 +195,14 @@ bool http_step_is_over(int64_t until)
 
 bool http_step_requests(struct http *http, int64_t until)
 {
-	while (http->working && !http_step_is_over(until)) {
-		struct http_request *request = http->working;
+	struct http_request *request;
 
-		http->working = request->next;
+	while ((request = TAILQ_FIRST(&http->working)) && !http_step_is_over(until)) {
+		unlist(request);
+		enlist(request);
 		settle(request, request->step(request, until));
 	}
-	return http->working;
+	return request;
 }
 
 /* libmicrohttpd wants more of a stream. */
