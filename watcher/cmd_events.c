@@ -92,6 +92,7 @@ static void tell_broken(struct reader *reader, const struct event_line *line, co
 	if (++reader->broken > TOLD)
 		return;
 	fflush(stdout);
+	command_has_written();
 	fprintf(stderr, "qfwatch events: %s:%llu: %s\n", line->file,
 		(unsigned long long)line->number, why);
 }
@@ -173,6 +174,7 @@ static void print(struct reader *reader, struct source *source)
 		} else {
 			event_show(&reader->show, &source->record, stdout);
 		}
+		command_has_written();
 	}
 	event_record_free(&source->record);
 	source->has_record = false;
@@ -209,8 +211,10 @@ static bool all_ended(const struct reader *reader)
 
 static void follow(struct reader *reader)
 {
-	while (!interrupted && !all_ended(reader) && !ferror(stdout)) {
+	while (!interrupted && !all_ended(reader)) {
 		fflush(stdout);
+		if (!command_has_written())
+			return;
 		poll(NULL, 0, EVERY);
 		print_all(reader);
 	}

@@ -214,6 +214,7 @@ static int finish(struct import *import, bool input)
 	r = qctrl_policy_write(import->policy, stdout);
 	if (r < 0) {
 		errno = -r;
+		command_has_written();
 		return command_finish("import-qctrl", EXIT_REFUSED);
 	}
 	return qctrl_policy_problems(import->policy) ? EXIT_PROBLEM : EXIT_DONE;

@@ -169,7 +169,7 @@ static bool print_message(void *context, char *line, size_t length)
 		json_decref(message);
 	}
 	printer->printed++;
-	printer->broken = ferror(stdout);
+	printer->broken = !command_has_written();
 	if (printer->broken || is_full(printer))
 		atomic_store(&printer->enough, true);
 	return !printer->broken;

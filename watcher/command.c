@@ -2,8 +2,10 @@
 #include "qfwatch/command.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "qfwatch/policy.h"
 #include "qfwatch/problem.h"
@@ -28,15 +30,44 @@ int command_report(const struct problems *problems)
 	return code ? code : EXIT_REFUSED;
 }
 
+/* Why a write to stdout failed first: stdio keeps only that one did. 0: none has, or nobody asked
+ * in time. */
+static int write_error;
+
+bool command_has_written(void)
+{
+	if (!ferror(stdout))
+		return true;
+	if (!write_error)
+		write_error = errno;
+	return false;
+}
+
+static bool reader_has_gone(void)
+{
+	struct pollfd output = {.fd = STDOUT_FILENO};
+
+	return poll(&output, 1, 0) > 0 && output.revents & POLLERR;
+}
+
 int command_finish(const char *command, int code)
 {
-	if ((fflush(stdout) == 0 && !ferror(stdout)) || errno == EPIPE)
+	bool failed_before = ferror(stdout);
+	bool fails = fflush(stdout) != 0;
+
+	if (!failed_before && !fails)
+		return code;
+	/* What stdio could not write it drops: so there may be nothing left now that could fail,
+	 * and errno tells of something else. */
+	if (fails && !write_error)
+		write_error = errno;
+	if (write_error == EPIPE || (!write_error && reader_has_gone()))
 		return code;
 	fprintf(stderr, "qfwatch %s: standard output cannot be written to: %s%s\n", command,
-		strerror(errno),
-		errno == ENOSPC	 ? ": make room there, or write elsewhere"
-		: errno == EBADF ? ": it is closed"
-				 : "");
+		write_error ? strerror(write_error) : "a part of it is missing",
+		write_error == ENOSPC  ? ": make room there, or write elsewhere"
+		: write_error == EBADF ? ": it is closed"
+				       : "");
 	return EXIT_REFUSED;
 }
 

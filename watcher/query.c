@@ -23,6 +23,7 @@ void query_complain(const char *command, const char *reason, const char *remedy)
 		plain_add(line, sizeof line, remedy);
 	}
 	fflush(stdout);
+	command_has_written();
 	fprintf(stderr, "qfwatch %s: %s\n", command, line);
 }
 
@@ -167,6 +168,7 @@ int query_read_spool(const struct query *query, void (*read)(struct census *cens
 	} else {
 		read(&census, context);
 		fflush(stdout);
+		command_has_written();
 		census_print_troubles(&census, stderr);
 		code = census_problems(&census) ? EXIT_PROBLEM : EXIT_DONE;
 	}

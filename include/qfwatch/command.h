@@ -3,6 +3,7 @@
 #ifndef QFWATCH_COMMAND_H
 #define QFWATCH_COMMAND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct policy;
@@ -34,6 +35,10 @@ int command_misused(const char *command, const char *reason, const char *what);
 /* Tells on stderr why a policy or a spool cannot be used: all but the notes. Returns the exit code:
  * EXIT_USAGE or EXIT_REFUSED. */
 int command_report(const struct problems *problems);
+
+/* Right behind an output, or a flush of it: is all written so far that had to be? Where not, keeps
+ * the reason for command_finish. */
+bool command_has_written(void);
 
 /* Right behind the last output: has all of it been written? Where not, tells why, and returns
  * EXIT_REFUSED instead of `code`. A reader who has gone away has what he wants. */
