@@ -86,8 +86,7 @@ void load_event_list(struct loader *loader, const json_t *value, const struct lo
 	if (!json_is_array(value))
 		load_wrong_value(loader, at, value,
 				 "expected a list of events, such as [\"message-tracked\"]");
-	json_array_foreach(value, i, item)
-	{
+	json_array_foreach(value, i, item) {
 		struct load_place place = {.parent = at, .index = i};
 		const char *name =
 			load_string(loader, item, &place, "expected the name of an event");

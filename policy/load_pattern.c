@@ -93,8 +93,7 @@ void load_pattern(struct loader *loader, json_t *value, const struct load_place 
 	if (!json_is_array(value)) {
 		add_pattern(loader, value, at, condition->pattern);
 	} else {
-		json_array_foreach(value, i, item)
-		{
+		json_array_foreach(value, i, item) {
 			struct load_place place = {.parent = at, .index = i};
 
 			add_pattern(loader, item, &place, condition->pattern);

@@ -15,8 +15,7 @@ int load_find_tier(struct loader *loader, const char *name, const struct load_pl
 	const json_t *tier;
 	size_t i;
 
-	json_array_foreach(tiers, i, tier)
-	{
+	json_array_foreach(tiers, i, tier) {
 		const char *known = json_string_value(json_object_get(tier, "name"));
 
 		if (known && !strcmp(known, name))
@@ -24,8 +23,7 @@ int load_find_tier(struct loader *loader, const char *name, const struct load_pl
 	}
 	if (load_enough(loader))
 		return -1;
-	json_array_foreach(tiers, i, tier)
-	{
+	json_array_foreach(tiers, i, tier) {
 		const char *known = json_string_value(json_object_get(tier, "name"));
 
 		if (known && i < POLICY_MAX_TIERS)
@@ -117,8 +115,7 @@ void load_tier_names(struct loader *loader, json_t *value, const struct load_pla
 	} else if (json_is_string(value)) {
 		add_tier(loader, value, at, tiers);
 	} else if (json_array_size(value) > 0) {
-		json_array_foreach(value, i, item)
-		{
+		json_array_foreach(value, i, item) {
 			struct load_place place = {.parent = at, .index = i};
 
 			add_tier(loader, item, &place, tiers);

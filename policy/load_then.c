@@ -138,8 +138,7 @@ static void read_words(struct loader *loader, json_t *value, const struct load_p
 	json_t *item;
 	size_t i;
 
-	json_array_foreach(value, i, item)
-	{
+	json_array_foreach(value, i, item) {
 		struct load_place place = {.parent = at, .index = i};
 		const char *word = load_string(loader, item, &place, "expected a text");
 

@@ -195,8 +195,7 @@ void load_object(struct loader *loader, json_t *value, const struct load_place *
 	const char *key;
 	json_t *item;
 
-	json_object_foreach(value, key, item)
-	{
+	json_object_foreach(value, key, item) {
 		const struct load_field *field = find_field(fields, key);
 
 		if (!strcmp(key, "comment"))

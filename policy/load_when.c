@@ -280,8 +280,7 @@ static void read_header(struct loader *loader, json_t *value, const struct load_
 		loader, pool_array(loader->pool, json_object_size(value), sizeof(*inside.list)));
 	if (!inside.list)
 		return;
-	json_object_foreach(value, name, item)
-	{
+	json_object_foreach(value, name, item) {
 		struct load_place place = {.parent = at, .key = name};
 		struct policy_condition *header;
 

@@ -76,8 +76,7 @@ static int print_table(const json_t *all)
 	for (i = 0; i < SHAPE_COLUMNS - 1; i++)
 		columns_text(table, "%lld", (long long)(shape_bounds[i] / 60));
 	columns_text(table, "%lld+", (long long)(shape_bounds[SHAPE_COLUMNS - 2] / 60));
-	json_array_foreach(rows, i, row)
-	{
+	json_array_foreach(rows, i, row) {
 		const json_t *counts = json_object_get(row, "counts");
 		const char *name = json_string_value(json_object_get(row, "name"));
 

@@ -76,8 +76,7 @@ static void print_troubles(const json_t *status)
 	const json_t *list = json_object_get(status, "trouble"), *one;
 	size_t i;
 
-	json_array_foreach(list, i, one)
-	{
+	json_array_foreach(list, i, one) {
 		const char *remedy = answer_text(one, "remedy");
 
 		fputs("  ! ", stdout);
@@ -110,8 +109,7 @@ static void print_tiers(const json_t *tiers, int64_t now)
 
 	for (i = 0; i < sizeof head / sizeof *head; i++)
 		columns_text(table, "%s", head[i]);
-	json_array_foreach(list, i, tier)
-	{
+	json_array_foreach(list, i, tier) {
 		const json_t *rates = json_object_get(tier, "rates");
 		int64_t oldest = answer_time(tier, "oldest");
 		uint64_t messages = answer_count(tier, "messages");
@@ -145,8 +143,7 @@ static void print_rules(const json_t *tiers)
 
 	for (i = 0; i < sizeof head / sizeof *head; i++)
 		columns_text(table, "%s", head[i]);
-	json_array_foreach(list, i, rule)
-	{
+	json_array_foreach(list, i, rule) {
 		const char *target = answer_text(rule, "target");
 
 		columns_text(table, "%s", answer_text(rule, "name"));
@@ -173,8 +170,7 @@ static void print_sinks(const json_t *status)
 	columns_text(table, "DROPPED");
 	columns_text(table, "WAITING");
 	columns_text(table, "%s", "");
-	json_array_foreach(list, i, sink)
-	{
+	json_array_foreach(list, i, sink) {
 		columns_text(table, "%s", answer_text(sink, "name"));
 		columns_number(table, answer_count(sink, "dropped"));
 		columns_text(table, "%s",

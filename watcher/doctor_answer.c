@@ -13,8 +13,7 @@ static void take_troubles(struct doctor *doctor, const json_t *status)
 	struct doctor_finding *trouble = NULL;
 	size_t i;
 
-	json_array_foreach(list, i, one)
-	{
+	json_array_foreach(list, i, one) {
 		const char *kind = answer_text(one, "kind"), *text = answer_text(one, "text");
 		const char *remedy = answer_text(one, "remedy");
 

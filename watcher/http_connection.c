@@ -119,7 +119,7 @@ static unsigned count_peer(const struct http_connection *one)
 	unsigned count = 0;
 
 	TAILQ_FOREACH(other, &one->http->connections, beside)
-	count += !other->leaving && other->peer == one->peer;
+		count += !other->leaving && other->peer == one->peer;
 	return count;
 }
 
@@ -132,8 +132,7 @@ static bool make_room(struct http *http)
 	int64_t now = clock_now();
 	unsigned most = 0;
 
-	TAILQ_FOREACH(one, &http->connections, beside)
-	{
+	TAILQ_FOREACH(one, &http->connections, beside) {
 		unsigned count = one->leaving || one->busy ? 0 : count_peer(one);
 
 		if (count > most) {
@@ -143,9 +142,9 @@ static bool make_room(struct http *http)
 	}
 	if (!chosen)
 		TAILQ_FOREACH(one, &http->connections, beside)
-	if (!chosen && one->busy && !one->leaving && !one->patient &&
-	    now - one->since > SLOW_READER)
-		chosen = one;
+			if (!chosen && one->busy && !one->leaving && !one->patient &&
+			    now - one->since > SLOW_READER)
+				chosen = one;
 	if (!chosen)
 		return false;
 	/* libmicrohttpd sees its end, and closes it. */
@@ -206,10 +205,10 @@ void http_note_end(struct http *http, int fd)
 	struct http_connection *one;
 
 	TAILQ_FOREACH(one, &http->connections, beside)
-	if (one->fd == fd) {
-		one->hung_up = http->any_hung_up = true;
-		return;
-	}
+		if (one->fd == fd) {
+			one->hung_up = http->any_hung_up = true;
+			return;
+		}
 }
 
 /* What its client had sent before has been read by now: if it was a request, that is being answered
@@ -221,8 +220,7 @@ void http_end_connections(struct http *http)
 	if (!http->any_hung_up)
 		return;
 	http->any_hung_up = false;
-	TAILQ_FOREACH(one, &http->connections, beside)
-	{
+	TAILQ_FOREACH(one, &http->connections, beside) {
 		if (one->hung_up && one->patient)
 			http_feed_hung_up(http, one->connection);
 		else if (one->hung_up && !one->busy)
@@ -238,8 +236,7 @@ void http_resume_connections(struct http *http)
 {
 	struct http_connection *one;
 
-	TAILQ_FOREACH(one, &http->connections, beside)
-	{
+	TAILQ_FOREACH(one, &http->connections, beside) {
 		const union MHD_ConnectionInfo *info = http->mhd.get_connection_info(
 			one->connection, MHD_CONNECTION_INFO_CONNECTION_SUSPENDED);
 

@@ -303,8 +303,7 @@ static bool has_rule_name(const struct qctrl_policy *policy, const char *name)
 	json_t *rule;
 	size_t i;
 
-	json_array_foreach(policy->rules, i, rule)
-	{
+	json_array_foreach(policy->rules, i, rule) {
 		if (!strcmp(json_string_value(json_object_get(rule, "name")), name))
 			return true;
 	}
@@ -341,8 +340,7 @@ static bool is_known(const struct qctrl_policy *policy, const char *tier, json_t
 	json_t *rule;
 	size_t i;
 
-	json_array_foreach(policy->rules, i, rule)
-	{
+	json_array_foreach(policy->rules, i, rule) {
 		if (!strcmp(json_string_value(json_object_get(rule, "tier")), tier) &&
 		    json_equal(json_object_get(rule, "when"), when) &&
 		    json_equal(json_object_get(rule, "then"), then))

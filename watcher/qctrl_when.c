@@ -170,8 +170,7 @@ static void join(json_t *when, json_t *limits)
 		json_object_update(when, limits);
 		return;
 	}
-	json_array_foreach(any, i, alternative)
-	{
+	json_array_foreach(any, i, alternative) {
 		json_object_update(alternative, limits);
 	}
 }

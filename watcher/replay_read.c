@@ -44,8 +44,7 @@ static void read_domains(const json_t *list, struct replay_event *event)
 	if (!json_is_array(list))
 		return;
 	event->has_domains = true;
-	json_array_foreach((json_t *)list, i, one)
-	{
+	json_array_foreach((json_t *)list, i, one) {
 		if (!json_is_string(one) || event->n_domains == EVENT_MAX_DOMAINS) {
 			event->domains_cut = true;
 			break;

@@ -167,8 +167,7 @@ void top_take_tiers(struct top *top, json_t *tiers, int64_t now)
 	top->tiers = tiers;
 	heard(top, now);
 	*sample = (struct top_sample){.at = now};
-	json_array_foreach(rules, i, rule)
-	{
+	json_array_foreach(rules, i, rule) {
 		if (i == TOP_RULES)
 			break;
 		sample->acted[i] = answer_count(rule, "acted");

@@ -172,8 +172,7 @@ static void put_tiers(const struct section *section, struct top_page *page, size
 	size_t n = fitting(section, widths, COLUMNS), name = beside(section, widths, n, 24), i;
 
 	put_head(page, "TIER", name, heads, widths, n);
-	json_array_foreach(list, i, tier)
-	{
+	json_array_foreach(list, i, tier) {
 		struct top_line *line;
 		int64_t oldest = answer_time(tier, "oldest");
 		uint64_t messages = answer_count(tier, "messages");
@@ -216,8 +215,7 @@ static void put_rules(const struct section *section, struct top_page *page, size
 	size_t n = fitting(section, widths, COLUMNS), name = beside(section, widths, n, 48), i;
 
 	put_head(page, "RULE", name, heads, widths, n);
-	json_array_foreach(list, i, rule)
-	{
+	json_array_foreach(list, i, rule) {
 		struct top_line *line;
 		const char *target = answer_text(rule, "target");
 		char text[256];
@@ -406,8 +404,9 @@ static void put_troubles(const struct section *section, struct top_page *page, s
 	size_t i;
 
 	if (!top->failure[0]) {
-		json_array_foreach(list, i, one) put_trouble(page, &rows, answer_text(one, "text"),
-							     answer_text(one, "remedy"));
+		json_array_foreach(list, i, one)
+			put_trouble(page, &rows, answer_text(one, "text"),
+				    answer_text(one, "remedy"));
 		return;
 	}
 	put_trouble(page, &rows, top->failure, top->remedy);

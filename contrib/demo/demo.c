@@ -163,8 +163,7 @@ static void learn_rules(struct demo *demo, const json_t *rules)
 	size_t index;
 	json_t *rule;
 
-	json_array_foreach(rules, index, rule)
-	{
+	json_array_foreach(rules, index, rule) {
 		const json_t *when = json_object_get(rule, "when"),
 			     *then = json_object_get(rule, "then");
 		const json_t *attempts = json_object_get(when, "attempts"),
@@ -204,8 +203,7 @@ static bool make_policy(struct demo *demo, const char *example)
 		json_decref(policy);
 		return false;
 	}
-	json_array_foreach(tiers, index, tier)
-	{
+	json_array_foreach(tiers, index, tier) {
 		const char *name = json_string_value(json_object_get(tier, "name"));
 
 		snprintf(demo->names[index], sizeof(demo->names[index]), "%s", name ? name : "?");

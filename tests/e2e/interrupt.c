@@ -1,27 +1,25 @@
-/* interrupt.c - runs a program under ptrace(2) and breaks into it at one system call: kills it before
- * the call is made, or lets the call fail.
+/* interrupt.c - runs a program under ptrace(2) and breaks into it at one system call: kills it
+ * before the call is made, or lets the call fail.
  *
  * usage: interrupt -o REPORT [OPTION...] PROGRAM [ARGUMENT...]
- *   -g main|work|idle  which calls count: those of the first thread; those of other threads; those of
- *                      other threads that only keep threads going (default: all of them)
- *   -s CALL,...        only these calls count
- *   -k N               kills it at the entry of the Nth call that counts
- *   -e ERROR -n N      lets the Nth call that counts fail without being made
- *   -p                 ... and all of the same kind that count after it
- *   -t MS              ... but none later than that after the first
+ *   -g main|work|idle  which calls count: those of the first thread; those of other threads; those
+ * of other threads that only keep threads going (default: all of them) -s CALL,...        only
+ * these calls count -k N               kills it at the entry of the Nth call that counts -e ERROR
+ * -n N      lets the Nth call that counts fail without being made -p                 ... and all of
+ * the same kind that count after it -t MS              ... but none later than that after the first
  *   -f CALL=ERROR      lets all calls of that kind fail, from the beginning
  *   -c                 counts from the claim of a directory on; else from the lock of a message on
  *   -l LOG             writes the calls that count: number, name, result
  *   -x                 leaves out of the counting what no fault may be put into: calls that keep
  *                      threads going, the end, and writes to what is no file (an eventfd)
  *
- * strace can inject both, but counts each thread's calls by itself and from the program's beginning.
- * Here a number stands for one point of a move, whichever thread makes it.
+ * strace can inject both, but counts each thread's calls by itself and from the program's
+ * beginning. Here a number stands for one point of a move, whichever thread makes it.
  *
- * REPORT gets one line: "killed N CALL", "exited CODE", "died SIGNAL", or "loops" (more than MAX_CALLS
- * system calls, or more than MAX_SECONDS of work); then, if a call was let fail, "faults COUNT CALL".
- * Exits 0 when it came to the call, 1 when the program ended before, 2 when it died or loops, 3 when
- * nothing can be traced here.
+ * REPORT gets one line: "killed N CALL", "exited CODE", "died SIGNAL", or "loops" (more than
+ * MAX_CALLS system calls, or more than MAX_SECONDS of work); then, if a call was let fail, "faults
+ * COUNT CALL". Exits 0 when it came to the call, 1 when the program ended before, 2 when it died or
+ * loops, 3 when nothing can be traced here.
  */
 #include <elf.h>
 #include <errno.h>
@@ -76,9 +74,9 @@ struct run {
 	struct options options;
 	pid_t program;
 	bool counting;
-	long number;	 /* calls that counted */
-	long all;	 /* calls since counting began */
-	int failing;	 /* the call that fails now; -1: none yet */
+	long number; /* calls that counted */
+	long all;    /* calls since counting began */
+	int failing; /* the call that fails now; -1: none yet */
 	long faults;
 	struct timespec first_fault;
 	struct thread threads[MAX_THREADS];
@@ -90,24 +88,98 @@ static const struct {
 	const char *name;
 	int call;
 } calls[] = {
-#define CALL(name) {#name, SYS_##name}
-	CALL(read), CALL(write), CALL(close), CALL(fstat), CALL(lseek), CALL(mmap), CALL(mprotect),
-	CALL(munmap), CALL(brk), CALL(rt_sigaction), CALL(rt_sigprocmask), CALL(ioctl),
-	CALL(pread64), CALL(pwrite64), CALL(readv), CALL(writev), CALL(madvise), CALL(dup),
-	CALL(getpid), CALL(clone), CALL(exit), CALL(exit_group), CALL(uname), CALL(fcntl),
-	CALL(flock), CALL(fsync), CALL(fdatasync), CALL(ftruncate), CALL(fchmod), CALL(fchown),
-	CALL(futex), CALL(getdents64), CALL(clock_gettime), CALL(clock_nanosleep), CALL(openat),
-	CALL(mkdirat), CALL(newfstatat), CALL(unlinkat), CALL(linkat), CALL(renameat2),
-	CALL(fchmodat), CALL(ppoll), CALL(utimensat), CALL(timerfd_create), CALL(timerfd_settime),
-	CALL(fallocate), CALL(eventfd2), CALL(epoll_create1), CALL(epoll_ctl), CALL(epoll_pwait),
-	CALL(pipe2), CALL(inotify_init1), CALL(inotify_add_watch), CALL(inotify_rm_watch),
-	CALL(prlimit64), CALL(sendfile), CALL(statfs), CALL(fstatfs), CALL(getrandom), CALL(statx),
-	CALL(copy_file_range), CALL(rseq), CALL(set_robust_list), CALL(set_tid_address),
-	CALL(clone3), CALL(sendmsg), CALL(sendto), CALL(signalfd4), CALL(gettid), CALL(tgkill),
-	CALL(sched_yield), CALL(sched_getaffinity), CALL(rt_sigreturn), CALL(restart_syscall),
+#define CALL(name)                                                                                 \
+	{                                                                                          \
+#name, SYS_##name                                                                  \
+	}
+	CALL(read),
+	CALL(write),
+	CALL(close),
+	CALL(fstat),
+	CALL(lseek),
+	CALL(mmap),
+	CALL(mprotect),
+	CALL(munmap),
+	CALL(brk),
+	CALL(rt_sigaction),
+	CALL(rt_sigprocmask),
+	CALL(ioctl),
+	CALL(pread64),
+	CALL(pwrite64),
+	CALL(readv),
+	CALL(writev),
+	CALL(madvise),
+	CALL(dup),
+	CALL(getpid),
+	CALL(clone),
+	CALL(exit),
+	CALL(exit_group),
+	CALL(uname),
+	CALL(fcntl),
+	CALL(flock),
+	CALL(fsync),
+	CALL(fdatasync),
+	CALL(ftruncate),
+	CALL(fchmod),
+	CALL(fchown),
+	CALL(futex),
+	CALL(getdents64),
+	CALL(clock_gettime),
+	CALL(clock_nanosleep),
+	CALL(openat),
+	CALL(mkdirat),
+	CALL(newfstatat),
+	CALL(unlinkat),
+	CALL(linkat),
+	CALL(renameat2),
+	CALL(fchmodat),
+	CALL(ppoll),
+	CALL(utimensat),
+	CALL(timerfd_create),
+	CALL(timerfd_settime),
+	CALL(fallocate),
+	CALL(eventfd2),
+	CALL(epoll_create1),
+	CALL(epoll_ctl),
+	CALL(epoll_pwait),
+	CALL(pipe2),
+	CALL(inotify_init1),
+	CALL(inotify_add_watch),
+	CALL(inotify_rm_watch),
+	CALL(prlimit64),
+	CALL(sendfile),
+	CALL(statfs),
+	CALL(fstatfs),
+	CALL(getrandom),
+	CALL(statx),
+	CALL(copy_file_range),
+	CALL(rseq),
+	CALL(set_robust_list),
+	CALL(set_tid_address),
+	CALL(clone3),
+	CALL(sendmsg),
+	CALL(sendto),
+	CALL(signalfd4),
+	CALL(gettid),
+	CALL(tgkill),
+	CALL(sched_yield),
+	CALL(sched_getaffinity),
+	CALL(rt_sigreturn),
+	CALL(restart_syscall),
 #ifdef SYS_open
-	CALL(open), CALL(stat), CALL(lstat), CALL(poll), CALL(access), CALL(rename), CALL(mkdir),
-	CALL(unlink), CALL(link), CALL(readlink), CALL(epoll_wait), CALL(rmdir), CALL(arch_prctl),
+	CALL(open),
+	CALL(stat),
+	CALL(lstat),
+	CALL(poll),
+	CALL(access),
+	CALL(rename),
+	CALL(mkdir),
+	CALL(unlink),
+	CALL(link),
+	CALL(readlink),
+	CALL(epoll_wait),
+	CALL(rmdir),
+	CALL(arch_prctl),
 #endif
 #ifdef SYS_renameat
 	CALL(renameat),
@@ -119,9 +191,12 @@ static const struct {
 	const char *name;
 	int error;
 } errors[] = {
-#define ERROR(name) {#name, name}
-	ERROR(ENOSPC), ERROR(EIO), ERROR(EINTR), ERROR(EMFILE), ERROR(ENOMEM), ERROR(EDQUOT),
-	ERROR(EROFS), ERROR(EPERM), ERROR(EACCES), ERROR(ENOSYS), ERROR(EXDEV), ERROR(ESTALE),
+#define ERROR(name)                                                                                \
+	{                                                                                          \
+#name, name                                                                        \
+	}
+	ERROR(ENOSPC), ERROR(EIO),   ERROR(EINTR),  ERROR(EMFILE), ERROR(ENOMEM), ERROR(EDQUOT),
+	ERROR(EROFS),  ERROR(EPERM), ERROR(EACCES), ERROR(ENOSYS), ERROR(EXDEV),  ERROR(ESTALE),
 #undef ERROR
 };
 
@@ -171,7 +246,8 @@ static bool keeps_threads(int call)
 }
 
 /* Those whose failure glibc or the kernel's own rules do not provide for. Memory may be refused: by
- * mmap, because brk says so by leaving the end where it is, and glibc takes an error for a place. */
+ * mmap, because brk says so by leaving the end where it is, and glibc takes an error for a place.
+ */
 static bool must_not_fail(int call)
 {
 	return call == SYS_futex || call == SYS_set_robust_list || call == SYS_rseq ||
@@ -251,8 +327,7 @@ static bool begins(const struct run *run, pid_t tid, const struct ptrace_syscall
 {
 	char path[4096], *name;
 
-	if (info->entry.nr != SYS_flock ||
-	    !leads_to(tid, info->entry.args[0], path, sizeof path))
+	if (info->entry.nr != SYS_flock || !leads_to(tid, info->entry.args[0], path, sizeof path))
 		return false;
 	name = strrchr(path, '/');
 	return run->options.from_claim || (name && strncmp(name + 1, "qf", 2) == 0);
@@ -411,7 +486,9 @@ static pid_t begin(char **command)
 static int ended(struct run *run, int status)
 {
 	if (WIFSIGNALED(status)) {
-		report(run, WTERMSIG(status) == SIGXCPU || WTERMSIG(status) == SIGKILL ? "loops" : "died",
+		report(run,
+		       WTERMSIG(status) == SIGXCPU || WTERMSIG(status) == SIGKILL ? "loops"
+										  : "died",
 		       WTERMSIG(status), NULL);
 		return 2;
 	}

@@ -67,8 +67,7 @@ static json_t *find_operation(const char *url, const char *method)
 		method = "GET";
 	for (size_t i = 0; method[i] && i < sizeof lower - 1; i++)
 		lower[i] = (char)(method[i] | 0x20);
-	json_object_foreach(json_object_get(document, "paths"), template, path)
-	{
+	json_object_foreach(json_object_get(document, "paths"), template, path) {
 		if (fits(template, url, strcspn(url, "?")))
 			return json_object_get(path, lower);
 	}
@@ -85,8 +84,7 @@ static bool check_parameters(json_t *operation, const char *url)
 		json_t *parameter;
 		bool known = false;
 
-		json_array_foreach(json_object_get(operation, "parameters"), i, parameter)
-		{
+		json_array_foreach(json_object_get(operation, "parameters"), i, parameter) {
 			const char *name = json_string_value(json_object_get(parameter, "name"));
 
 			known |= strlen(name) == length && memcmp(name, at, length) == 0;
@@ -210,7 +208,8 @@ int main(int argc, char **argv)
 	if (argc == 8 && strcmp(argv[2], "answer") == 0)
 		return check_answer(argv + 3) ? 0 : 1;
 	if (argc == 3 && strcmp(argv[2], "paths") == 0) {
-		json_object_foreach(json_object_get(document, "paths"), path, value) puts(path);
+		json_object_foreach(json_object_get(document, "paths"), path, value)
+			puts(path);
 		return 0;
 	}
 	if (argc == 4 && strcmp(argv[2], "operation") == 0) {

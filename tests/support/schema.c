@@ -134,7 +134,9 @@ static bool check_type(const struct check *check, const json_t *schema, const js
 	(void)schema;
 	if (json_is_string(said) && is_type(json_string_value(said), value))
 		return true;
-	json_array_foreach(said, i, type) if (is_type(json_string_value(type), value)) return true;
+	json_array_foreach(said, i, type)
+		if (is_type(json_string_value(type), value))
+			return true;
 	return wrong(check, "type", "has another type");
 }
 
@@ -152,7 +154,9 @@ static bool check_enum(const struct check *check, const json_t *schema, const js
 	size_t i;
 
 	(void)schema;
-	json_array_foreach(said, i, one) if (same(one, value)) return true;
+	json_array_foreach(said, i, one)
+		if (same(one, value))
+			return true;
 	return wrong(check, "enum", "is none of the values that are allowed");
 }
 
@@ -260,8 +264,7 @@ static bool check_required(const struct check *check, const json_t *schema, cons
 	(void)schema;
 	if (!json_is_object(value))
 		return true;
-	json_array_foreach(said, i, key)
-	{
+	json_array_foreach(said, i, key) {
 		char what[200];
 
 		if (json_object_get(value, json_string_value(key)))
@@ -279,8 +282,7 @@ static bool check_dependent(const struct check *check, const json_t *schema, con
 	const char *key;
 	json_t *needs;
 
-	json_object_foreach((json_t *)said, key, needs)
-	{
+	json_object_foreach((json_t *)said, key, needs) {
 		if (json_object_get(value, key))
 			good &= check_required(check, schema, needs, value);
 	}
@@ -295,8 +297,7 @@ static bool check_properties(const struct check *check, const json_t *schema, co
 	json_t *rule;
 
 	(void)schema;
-	json_object_foreach((json_t *)said, key, rule)
-	{
+	json_object_foreach((json_t *)said, key, rule) {
 		const json_t *part = json_object_get(value, key);
 		struct step step = {check->instance, key, 0};
 
@@ -315,10 +316,8 @@ static bool check_pattern_properties(const struct check *check, const json_t *sc
 	json_t *part, *rule;
 
 	(void)schema;
-	json_object_foreach((json_t *)said, pattern, rule)
-	{
-		json_object_foreach((json_t *)value, key, part)
-		{
+	json_object_foreach((json_t *)said, pattern, rule) {
+		json_object_foreach((json_t *)value, key, part) {
 			struct step step = {check->instance, key, 0};
 
 			if (matches(check, rule, key))
@@ -337,8 +336,7 @@ static bool is_named(const struct check *check, const json_t *schema, const char
 
 	if (json_object_get(json_object_get(schema, "properties"), key))
 		return true;
-	json_object_foreach((json_t *)patterns, pattern, rule)
-	{
+	json_object_foreach((json_t *)patterns, pattern, rule) {
 		if (matches(check, rule, key))
 			return true;
 	}
@@ -352,8 +350,7 @@ static bool check_additional(const struct check *check, const json_t *schema, co
 	const char *key;
 	json_t *part;
 
-	json_object_foreach((json_t *)value, key, part)
-	{
+	json_object_foreach((json_t *)value, key, part) {
 		struct step step = {check->instance, key, 0};
 
 		if (!is_named(check, schema, key))
@@ -371,8 +368,7 @@ static bool check_names(const struct check *check, const json_t *schema, const j
 	json_t *part;
 
 	(void)schema;
-	json_object_foreach((json_t *)value, key, part)
-	{
+	json_object_foreach((json_t *)value, key, part) {
 		struct step step = {check->instance, key, 0};
 		json_t *name = json_string(key);
 
@@ -390,8 +386,7 @@ static bool check_items(const struct check *check, const json_t *schema, const j
 	size_t i;
 
 	(void)schema;
-	json_array_foreach(value, i, part)
-	{
+	json_array_foreach(value, i, part) {
 		struct step step = {check->instance, NULL, i};
 
 		good &= apply_to_part(check, "items", NULL, said, &step, part);
@@ -408,7 +403,8 @@ static size_t count_holding(const struct check *check, const json_t *alternative
 	size_t i, n = 0;
 
 	quiet.to = NULL;
-	json_array_foreach(alternatives, i, rule) n += apply(&quiet, rule, value);
+	json_array_foreach(alternatives, i, rule)
+		n += apply(&quiet, rule, value);
 	return n;
 }
 
@@ -420,7 +416,8 @@ static bool check_all(const struct check *check, const json_t *schema, const jso
 	size_t i;
 
 	(void)schema;
-	json_array_foreach(said, i, rule) good &= apply_under(check, "allOf", NULL, i, rule, value);
+	json_array_foreach(said, i, rule)
+		good &= apply_under(check, "allOf", NULL, i, rule, value);
 	return good;
 }
 
@@ -432,8 +429,9 @@ static bool none_holds(const struct check *check, const char *keyword, const jso
 	size_t i;
 
 	wrong(check, keyword, "none of the alternatives holds");
-	json_array_foreach(alternatives, i, rule) if (check->to)
-		apply_under(check, keyword, NULL, i, rule, value);
+	json_array_foreach(alternatives, i, rule)
+		if (check->to)
+			apply_under(check, keyword, NULL, i, rule, value);
 	return false;
 }
 
@@ -587,8 +585,7 @@ static bool apply(const struct check *check, const json_t *rule, const json_t *v
 		return json_is_true(rule) || wrong(check, "", "must not be here");
 	if (++deeper.depth > MAX_DEPTH)
 		return wrong(check, "", "the schema goes round in a circle");
-	json_object_foreach((json_t *)rule, name, said)
-	{
+	json_object_foreach((json_t *)rule, name, said) {
 		const struct keyword *keyword = place_of(check->schema, name)->keyword;
 
 		if (keyword->check)
@@ -654,8 +651,7 @@ static bool examine_named(struct schema *schema, const struct step *at, const js
 
 	if (!json_is_object(named))
 		return refuse(at, "not an object");
-	json_object_foreach((json_t *)named, key, below)
-	{
+	json_object_foreach((json_t *)named, key, below) {
 		struct step step = {at, key, 0};
 
 		/* json_true() is one for all: a pattern could not be found by it. */
@@ -686,8 +682,7 @@ static bool examine_keyword(struct schema *schema, const struct step *at, enum u
 	case UNDER_SCHEMAS:
 		if (json_array_size(said) == 0)
 			return refuse(at, "not a list of schemas");
-		json_array_foreach(said, i, below)
-		{
+		json_array_foreach(said, i, below) {
 			struct step step = {at, NULL, i};
 
 			if (!examine(schema, &step, below))
@@ -714,8 +709,7 @@ static bool examine(struct schema *schema, const struct step *at, const json_t *
 		return true;
 	if (!json_is_object(rule))
 		return refuse(at, "neither an object nor true or false");
-	json_object_foreach((json_t *)rule, name, said)
-	{
+	json_object_foreach((json_t *)rule, name, said) {
 		const struct keyword *keyword = find_keyword(name);
 		struct step step = {at, name, 0};
 

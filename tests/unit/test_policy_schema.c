@@ -169,8 +169,7 @@ static void event_names(void **state)
 	names = json_object_get(json_object_get(json_object_get(text, "$defs"), "eventName"),
 				"enum");
 	assert_true(json_array_size(names) > 0);
-	json_array_foreach(names, i, name)
-	{
+	json_array_foreach(names, i, name) {
 		assert_non_null(policy_event_names[i]);
 		assert_string_equal(json_string_value(name), policy_event_names[i]);
 	}
@@ -200,8 +199,7 @@ static size_t assert_described(const json_t *root, json_t *at)
 
 	if (json_object_get(properties, "comment")) {
 		assert_non_null(json_object_get(at, "additionalProperties"));
-		json_object_foreach(properties, key, below)
-		{
+		json_object_foreach(properties, key, below) {
 			const char *text = description(root, below);
 
 			if (!text || strlen(text) < 10)
@@ -210,8 +208,10 @@ static size_t assert_described(const json_t *root, json_t *at)
 			keys++;
 		}
 	}
-	json_object_foreach(at, key, below) keys += assert_described(root, below);
-	json_array_foreach(at, i, below) keys += assert_described(root, below);
+	json_object_foreach(at, key, below)
+		keys += assert_described(root, below);
+	json_array_foreach(at, i, below)
+		keys += assert_described(root, below);
 	return keys;
 }
 
@@ -348,8 +348,10 @@ static size_t count_values(const json_t *value)
 	const char *key;
 	json_t *below;
 
-	json_object_foreach((json_t *)value, key, below) count += count_values(below);
-	json_array_foreach(value, i, below) count += count_values(below);
+	json_object_foreach((json_t *)value, key, below)
+		count += count_values(below);
+	json_array_foreach(value, i, below)
+		count += count_values(below);
 	return count;
 }
 
@@ -370,8 +372,7 @@ static json_t *changed(json_t *value, size_t *left, json_t *other, const char *n
 	}
 	if (json_is_array(value)) {
 		result = json_array();
-		json_array_foreach(value, i, below)
-		{
+		json_array_foreach(value, i, below) {
 			if (*left > 0 || !remove)
 				json_array_append_new(result,
 						      changed(below, left, other, name, remove));
@@ -383,8 +384,7 @@ static json_t *changed(json_t *value, size_t *left, json_t *other, const char *n
 	if (!json_is_object(value))
 		return json_incref(value);
 	result = json_object();
-	json_object_foreach_safe(value, next, key, below)
-	{
+	json_object_foreach_safe(value, next, key, below) {
 		if (*left > 0 || !remove)
 			json_object_set_new(result, key, changed(below, left, other, name, remove));
 		else
@@ -457,8 +457,7 @@ static void rules_one_by_one(void **state)
 			json_t *rules = json_incref(json_object_get(policy, "rules")), *rule;
 			size_t n;
 
-			json_array_foreach(rules, n, rule)
-			{
+			json_array_foreach(rules, n, rule) {
 				json_object_set_new(policy, "rules", json_pack("[O]", rule));
 				good += compare(policy);
 				all++;

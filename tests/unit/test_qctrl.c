@@ -458,8 +458,10 @@ static void strip_comments(json_t *value)
 	size_t i;
 
 	json_object_del(value, "comment");
-	json_object_foreach(value, key, item) strip_comments(item);
-	json_array_foreach(value, i, item) strip_comments(item);
+	json_object_foreach(value, key, item)
+		strip_comments(item);
+	json_array_foreach(value, i, item)
+		strip_comments(item);
 }
 
 /* The loader takes what import-qctrl writes. */
