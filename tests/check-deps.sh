@@ -17,7 +17,7 @@ event_log event_filter event_show
 problem text pool paths wildcard pattern suggest syntax file load_value load_address load_tiers load_pattern load_when load_then load_rules load_digest load_sinks load_events load_listen load_metrics duplicates match describe compare decide cases prove policy filter load
 log qfile qtext trouble sendmail_cf runner rights processes shell shell_parts shell_word qctrl qctrl_pattern sha256 addresses
 qctrl_policy qctrl_policy_parts qctrl_when qctrl_comment
-exposition table domains domains_ring ages tally labels claim listener control lock program sink sink_socket sink_stdout sink_file sink_fifo sink_syslog sink_journal locked
+exposition table domains domains_ring ages tally labels claim transcripts listener control lock program sink sink_socket sink_stdout sink_file sink_fifo sink_syslog sink_journal locked
 spool spool_parts spool_plan scan notify worker
 gather
 survey forecast shape listing
@@ -25,7 +25,7 @@ census
 mover mover_copy recover inspect
 events events_parts event_line
 replay replay_parts replay_world replay_lives replay_judge replay_read
-engine engine_parts engine_message engine_action engine_trouble engine_report engine_tiers engine_carry engine_limit engine_facts engine_domains engine_program engine_scan engine_tally engine_labels engine_view
+engine engine_parts engine_message engine_action engine_trouble engine_report engine_tiers engine_carry engine_limit engine_facts engine_domains engine_program engine_scan engine_transcript engine_tally engine_labels engine_view
 textfile metrics
 http_library
 http http_parts http_connection http_request http_walk http_task http_status http_metrics http_page http_messages http_shape http_tiers http_events http_doctor

@@ -105,7 +105,7 @@ static struct mover_result move_locked(struct mover *mover, const struct qdir *f
 	/* What an interrupted move left of this message goes first, as in the daemon. */
 	if (mover_look_at_body(from, id, length, &body, &error) == TROUBLE_BODY_LINKS)
 		recover_second_link(&mover->spool, from, id, length, &body, &error);
-	result = mover_move(from, to, id, length);
+	result = mover_move(from, to, id, length, true);
 	if (result.trouble == TROUBLE_OTHER_FILE_SYSTEM)
 		result = mover_copy(from, to, id, length, control->fd, &never);
 	return result;
@@ -136,7 +136,7 @@ static void move_open(struct mover *mover, const struct qdir *from, const struct
 	}
 	r = lock_take(control->fd);
 	if (r == 0)
-		r = lock_verify(control->fd, from->qf, qf, &control->stat);
+		r = lock_verify(from->qf, qf, &control->stat);
 	if (r == -EWOULDBLOCK) {
 		refuse(mover, id, "it is locked: sendmail is delivering it", "try again later");
 		return;

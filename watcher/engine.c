@@ -114,8 +114,10 @@ static void name_changed(struct engine *engine, const struct notify_event *event
 	struct message *message;
 	msgref ref;
 
-	if (!engine_is_message(engine, event->name, &id, &length, &held))
+	if (!engine_is_message(engine, event->name, &id, &length, &held)) {
+		engine_meet_transcript(engine, (uint16_t)event->owner, event->name);
 		return;
+	}
 	ref = table_find(engine->table, (uint16_t)event->owner, id, length);
 	if (!ref) {
 		/* One that a worker is about to hand over is told of when it is done. */
@@ -142,8 +144,10 @@ static void name_removed(struct engine *engine, const struct notify_event *event
 	struct stat stat;
 	msgref ref;
 
-	if (!engine_is_message(engine, event->name, &id, &length, &held))
+	if (!engine_is_message(engine, event->name, &id, &length, &held)) {
+		engine_miss_transcript(engine, (uint16_t)event->owner, event->name);
 		return;
+	}
 	ref = table_find(engine->table, (uint16_t)event->owner, id, length);
 	if (!ref || engine_is_away(table_get(engine->table, ref)))
 		return;
@@ -185,6 +189,7 @@ static void lose_layout(struct engine *engine, uint16_t directory)
 /* Any notification may have been lost: also of a directory, or of the policy file. */
 static void look_at_everything(struct engine *engine)
 {
+	engine_lose_transcripts(engine);
 	engine_want_full_round(engine, ROUND_OVERFLOW);
 	engine->check_wanted = true;
 	engine->policy_hint = true;

@@ -170,7 +170,8 @@ static void act_move(struct engine *engine, msgref ref, const struct policy_deci
 		return;
 	}
 	result = (message->held ? mover_move_held : mover_move)(
-		&engine->spool.dirs[from], target, table_id(message), message->id_length);
+		&engine->spool.dirs[from], target, table_id(message), message->id_length,
+		engine_may_have_transcript(engine, message));
 	if (result.trouble == TROUBLE_OTHER_FILE_SYSTEM) {
 		engine_prepare_report(engine, message, decision, control->head, &report);
 		result.error = -engine_carry(engine, ref, spool_index(&engine->spool, target),
@@ -243,7 +244,7 @@ static enum trouble lock(const struct control *control, int directory, const cha
 	if (r == -EWOULDBLOCK)
 		return TROUBLE_LOCKED;
 	if (r == 0)
-		r = lock_verify(control->fd, directory, name, &control->stat);
+		r = lock_verify(directory, name, &control->stat);
 	*ret_error = -r;
 	return r == 0			      ? TROUBLE_NONE
 	       : r == -ENOENT || r == -ESTALE ? TROUBLE_CHANGED

@@ -70,6 +70,7 @@ static bool own(const struct qdir *dir, struct qdir *ret)
 	*ret = *dir;
 	ret->path = NULL;
 	ret->claim = CLAIM_NONE;
+	ret->transcripts = (struct transcripts){0};
 	ret->fd = fcntl(dir->fd, F_DUPFD_CLOEXEC, 0);
 	ret->qf = fcntl(dir->qf, F_DUPFD_CLOEXEC, 0);
 	ret->df = fcntl(dir->df, F_DUPFD_CLOEXEC, 0);

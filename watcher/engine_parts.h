@@ -12,6 +12,7 @@
  *   engine_program.c  programs of rules, and sendmail to bounce
  *   engine_limit.c    how fast rules may act
  *   engine_tiers.c    directories: taken up, lost, found, dropped; a new policy
+ *   engine_transcript.c  transcripts that dead runners left
  *   engine_tally.c    what is counted
  *   engine_report.c   event records
  */
@@ -291,6 +292,14 @@ static inline bool engine_is_away(const struct message *message)
 {
 	return message->state == MESSAGE_MOVING || message->state == MESSAGE_BOUNCING;
 }
+
+/* engine_transcript.c */
+void engine_begin_transcripts(struct engine *engine, uint16_t directory);
+void engine_lose_transcripts(struct engine *engine);
+/* A name that is no message's stands in the directory, or does not any more. */
+void engine_meet_transcript(struct engine *engine, uint16_t directory, const char *name);
+void engine_miss_transcript(struct engine *engine, uint16_t directory, const char *name);
+bool engine_may_have_transcript(struct engine *engine, const struct message *message);
 
 /* engine_limit.c */
 bool engine_may_act(struct engine *engine, msgref ref, enum policy_action action);

@@ -94,6 +94,7 @@ static void take_name(struct engine *engine, const struct name *name)
 
 	if (!name->message) {
 		take_hidden(engine, name->text);
+		engine_meet_transcript(engine, directory, name->text);
 		return;
 	}
 	ref = table_find(engine->table, directory, name->id, name->length);
@@ -274,6 +275,8 @@ static int begin_directory(struct engine *engine)
 	r = gather_open(dir->qf, dir->df, &engine->source);
 	if (r < 0)
 		scan_end(&engine->scan);
+	else
+		engine_begin_transcripts(engine, (uint16_t)engine->scan_dir);
 	return r;
 }
 

@@ -6,8 +6,6 @@
 #include <stdbool.h>
 #include <sys/file.h>
 
-#include "qfwatch/control.h"
-
 int lock_take(int fd)
 {
 	struct flock whole = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
@@ -38,12 +36,13 @@ static bool same(const struct stat *a, const struct stat *b)
 	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-int lock_verify(int fd, int directory, const char *name, const struct stat *before)
+int lock_verify(int directory, const char *name, const struct stat *before)
 {
-	struct stat open_file, named;
+	struct stat named;
 
-	if (control_stat(fd, &open_file) < 0 ||
-	    fstatat(directory, name, &named, AT_SYMLINK_NOFOLLOW) < 0)
+	/* What the name says is said of the open file, if it is the same one: as long as that is
+	 * open, no other has its inode. */
+	if (fstatat(directory, name, &named, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
-	return same(&open_file, before) && same(&named, before) ? 0 : -ESTALE;
+	return same(&named, before) ? 0 : -ESTALE;
 }

@@ -126,7 +126,7 @@ static struct mover_result rename_file(int from, const char *name, int to, const
 
 /* A transcript that a runner left behind when it died: we hold the lock, so nobody writes it, and
  * sendmail starts a new one at the next attempt. */
-static void drop_transcript(const struct qdir *dir, const char *id, size_t length)
+void mover_drop_transcript(const struct qdir *dir, const char *id, size_t length)
 {
 	char xf[SPOOL_NAME_MAX];
 
@@ -210,7 +210,7 @@ static struct mover_result move_linked(const struct qdir *from, const struct qdi
 }
 
 static struct mover_result move(const struct qdir *from, const struct qdir *to, const char *prefix,
-				const char *id, size_t length)
+				const char *id, size_t length, bool transcript)
 {
 	char qf[SPOOL_NAME_MAX], df[SPOOL_NAME_MAX];
 	struct mover_result result;
@@ -227,21 +227,21 @@ static struct mover_result move(const struct qdir *from, const struct qdir *to, 
 		claim_end(&to->claim);
 	if (result.trouble == TROUBLE_LINK_REFUSED && *prefix == 'q')
 		result = move_hidden(from, to, qf, df, id, length);
-	if (!result.trouble)
-		drop_transcript(from, id, length);
+	if (!result.trouble && transcript)
+		mover_drop_transcript(from, id, length);
 	return result;
 }
 
 struct mover_result mover_move(const struct qdir *from, const struct qdir *to, const char *id,
-			       size_t length)
+			       size_t length, bool transcript)
 {
-	return move(from, to, "qf", id, length);
+	return move(from, to, "qf", id, length, transcript);
 }
 
 struct mover_result mover_move_held(const struct qdir *from, const struct qdir *to, const char *id,
-				    size_t length)
+				    size_t length, bool transcript)
 {
-	struct mover_result result = move(from, to, "hf", id, length);
+	struct mover_result result = move(from, to, "hf", id, length, transcript);
 
 	if (result.trouble == TROUBLE_LINK_REFUSED || result.trouble == TROUBLE_OTHER_FILE_SYSTEM)
 		result.trouble = TROUBLE_QUARANTINED;
@@ -271,7 +271,7 @@ static struct mover_result delete (const struct qdir *from, const char *prefix, 
 	 * which goes last. */
 	if (!mover_remove(from->df, df) || unlinkat(from->qf, hidden, 0) < 0)
 		result.leftover = true;
-	drop_transcript(from, id, length);
+	mover_drop_transcript(from, id, length);
 	return result;
 }
 

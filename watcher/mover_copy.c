@@ -198,7 +198,7 @@ static int create_locked(int folder, const char *name)
 	if (fd < 0)
 		return -errno;
 	r = lock_take(fd);
-	if (r == 0 && (fstat(fd, &stat) < 0 || lock_verify(fd, folder, name, &stat) < 0))
+	if (r == 0 && (fstat(fd, &stat) < 0 || lock_verify(folder, name, &stat) < 0))
 		r = -EWOULDBLOCK;
 	if (r == 0)
 		return fd;

@@ -171,7 +171,7 @@ static int hold(int folder, const char *name, struct stat *ret)
 	if (fd < 0)
 		return -1;
 	if (fstat(fd, ret) == 0 && S_ISREG(ret->st_mode) && lock_take(fd) == 0 &&
-	    lock_verify(fd, folder, name, ret) == 0)
+	    lock_verify(folder, name, ret) == 0)
 		return fd;
 	close(fd);
 	return -1;

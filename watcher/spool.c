@@ -59,6 +59,7 @@ void spool_close(struct qdir *dir)
 	if (dir->fd >= 0)
 		close(dir->fd);
 	dir->fd = -1;
+	transcripts_lose(&dir->transcripts);
 	claim_release(&dir->claim);
 }
 

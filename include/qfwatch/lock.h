@@ -17,9 +17,10 @@ int lock_take(int fd);
 /* Gives both back, for a descriptor that stays open. */
 void lock_release(int fd);
 
-/* After locking: is the open file still the one of that name, as it was read (`before`)? sendmail
- * compares the same way (device, inode, links, size). Returns 0, -ENOENT (the name is gone),
- * -ESTALE (it is another file, or was changed). */
-int lock_verify(int fd, int directory, const char *name, const struct stat *before);
+/* After locking, and while the file is open: is it still the one of that name, and as it was when
+ * it was read? `before` is its fstat(2) from then. sendmail compares the same (device, inode,
+ * links, size). Returns 0, -ENOENT (the name is gone), -ESTALE (it is another file, or was
+ * changed). */
+int lock_verify(int directory, const char *name, const struct stat *before);
 
 #endif

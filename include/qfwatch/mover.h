@@ -40,10 +40,11 @@ struct mover_result {
 };
 
 /* Moves a message within one file system: link df, rename qf (the commit), unlink the old df; where
- * hard links are refused, by a hidden name. TROUBLE_OTHER_FILE_SYSTEM: mover_copy is needed. On any
- * trouble the message stands where it stood. */
+ * hard links are refused, by a hidden name. `transcript`: it may have an xf, which a dead runner
+ * left and which goes. TROUBLE_OTHER_FILE_SYSTEM: mover_copy is needed. On any trouble the message
+ * stands where it stood. */
 struct mover_result mover_move(const struct qdir *from, const struct qdir *to, const char *id,
-			       size_t length);
+			       size_t length, bool transcript);
 
 /* Moves a message to another file system: a full copy under hidden names, verified and on disk,
  * before the source is hidden; then the copy takes its place and the source goes. May take long:
@@ -59,7 +60,7 @@ struct mover_result mover_delete(const struct qdir *from, const char *id, size_t
  * hard links only, because a hidden name would come back as a qf, and release it: else
  * TROUBLE_QUARANTINED. */
 struct mover_result mover_move_held(const struct qdir *from, const struct qdir *to, const char *id,
-				    size_t length);
+				    size_t length, bool transcript);
 struct mover_result mover_delete_held(const struct qdir *from, const char *id, size_t length);
 
 /* Looks at a message's df: its size, and whether it is what a body has to be (a regular file with
@@ -67,6 +68,10 @@ struct mover_result mover_delete_held(const struct qdir *from, const char *id, s
  * or TROUBLE_ERROR with *ret_error. *ret is set in all cases but MISSING and ERROR. */
 enum trouble mover_look_at_body(const struct qdir *dir, const char *id, size_t length,
 				struct stat *ret, int *ret_error);
+
+/* Removes the xf of a message that stands in another directory now, and whose qf is locked there.
+ */
+void mover_drop_transcript(const struct qdir *dir, const char *id, size_t length);
 
 /* Removes a name. True when it is gone, also when it was gone before; errno otherwise. */
 bool mover_remove(int folder, const char *name);

@@ -16,6 +16,7 @@
 #include "qfwatch/claim.h"
 #include "qfwatch/policy.h"
 #include "qfwatch/problem.h"
+#include "qfwatch/transcripts.h"
 
 /* Room for "qf" and the longest queue id, and for a hidden name made of it. */
 #define SPOOL_NAME_MAX 256
@@ -53,6 +54,7 @@ struct qdir {
 	int64_t bounce_at; /* the engine's: when a bounce of sendmail's last appeared here */
 	int64_t unread_at; /* the engine's: when a qf last went before it could be read */
 	uint64_t verified; /* the engine's: the turn in which its path was last looked at */
+	struct transcripts transcripts; /* the engine's: of a flat directory */
 	struct claim claim;
 };
 

@@ -78,7 +78,7 @@ int bare_move(const struct mta_queue *from, const struct mta_queue *to, const ch
 
 int bare_move_guarded(const struct mta_queue *from, const struct mta_queue *to, const char *id)
 {
-	char qf[MTA_ID_LENGTH + 3], df[MTA_ID_LENGTH + 3], xf[MTA_ID_LENGTH + 3];
+	char qf[MTA_ID_LENGTH + 3], df[MTA_ID_LENGTH + 3];
 	struct flock whole = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
 	struct stat open_file, named;
 	char bytes[READ_SIZE];
@@ -86,17 +86,16 @@ int bare_move_guarded(const struct mta_queue *from, const struct mta_queue *to, 
 
 	snprintf(qf, sizeof(qf), "qf%s", id);
 	snprintf(df, sizeof(df), "df%s", id);
-	snprintf(xf, sizeof(xf), "xf%s", id);
 	fd = openat(from->qf, qf, OPEN_FLAGS | O_NOATIME);
 	if (fd < 0)
 		return -errno;
 	if (fstat(fd, &open_file) < 0 || pread(fd, bytes, sizeof(bytes), 0) < 0 ||
 	    flock(fd, LOCK_EX | LOCK_NB) < 0 || fcntl(fd, F_OFD_SETLK, &whole) < 0 ||
-	    fstat(fd, &open_file) < 0 || fstatat(from->qf, qf, &named, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    fstatat(from->qf, qf, &named, AT_SYMLINK_NOFOLLOW) < 0 ||
 	    linkat(from->df, df, to->df, df, 0) < 0 ||
 	    fstatat(to->df, df, &named, AT_SYMLINK_NOFOLLOW) < 0 ||
 	    renameat2(from->qf, qf, to->qf, qf, RENAME_NOREPLACE) < 0 ||
-	    unlinkat(from->df, df, 0) < 0 || (unlinkat(from->qf, xf, 0) < 0 && errno != ENOENT))
+	    unlinkat(from->df, df, 0) < 0)
 		r = -errno;
 	close(fd);
 	return r;

@@ -20,7 +20,7 @@ int bare_move(const struct mta_queue *from, const struct mta_queue *to, const ch
 
 /* The same with the calls that guard a move and take no decision (INTERNALS.md, "Where a move's
  * time goes"): the file that was opened is read, has both of sendmail's locks, is still the one of
- * its name; the linked body is no other's; no transcript stays. 0 or a negative errno. */
+ * its name; the linked body is no other's. 0 or a negative errno. */
 int bare_move_guarded(const struct mta_queue *from, const struct mta_queue *to, const char *id);
 
 /* What the process of bare_watch_start counted. */

@@ -142,12 +142,12 @@ static void begin(void)
 	locked = open_qf();
 	check(folder >= 0 && fstat(locked, &before) == 0);
 	check_equal(lock_take(locked), 0);
-	check_equal(lock_verify(locked, folder, "qf1", &before), 0);
+	check_equal(lock_verify(folder, "qf1", &before), 0);
 }
 
 static int verify(void)
 {
-	return lock_verify(locked, folder, "qf1", &before);
+	return lock_verify(folder, "qf1", &before);
 }
 
 static void verify_replaced(void)

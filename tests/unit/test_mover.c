@@ -71,7 +71,7 @@ static void done(void)
 
 static struct mover_result move_id(const char *from, const char *to, const char *id)
 {
-	return mover_move(tier(from), tier(to), id, strlen(id));
+	return mover_move(tier(from), tier(to), id, strlen(id), true);
 }
 
 static struct mover_result move(const char *from, const char *to)
@@ -461,7 +461,7 @@ static void long_names(void)
 	check_equal(files_in("a"), 0);
 
 	memset(id, 'x', sizeof(id));
-	refused(mover_move(tier("a"), tier("b"), id, 254), TROUBLE_NAME_TOO_LONG);
+	refused(mover_move(tier("a"), tier("b"), id, 254, true), TROUBLE_NAME_TOO_LONG);
 	refused(mover_delete(tier("a"), id, 254), TROUBLE_NAME_TOO_LONG);
 	done();
 }
