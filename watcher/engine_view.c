@@ -148,6 +148,14 @@ void engine_view_reader_free(struct engine_view_reader *reader)
 	free(reader);
 }
 
+/* Was it a regular file and sound when it was looked at last? The kernel tells when the name
+ * becomes another file's. */
+static bool was_sound(const struct message *message)
+{
+	return message->created != 0 && message->state != MESSAGE_NEW &&
+	       message->state != MESSAGE_WRITING && message->state != MESSAGE_REFUSED;
+}
+
 int engine_view_read(const struct engine *engine, struct engine_view_reader *reader, msgref ref,
 		     struct policy_text *ret)
 {
@@ -158,12 +166,19 @@ int engine_view_read(const struct engine *engine, struct engine_view_reader *rea
 	const char *bytes;
 	size_t length;
 	int r = -ENOENT;
+	bool sound;
 
 	free(reader->owned);
 	reader->owned = NULL;
 	if (dir->state != QDIR_ACTIVE || !engine_control_name(message, name))
 		return r;
-	if (control_read(dir->qf, name, reader->buffer, &reader->noatime, &control) == TROUBLE_NONE)
+	sound = was_sound(message) &&
+		control_read_plain(dir->qf, name, reader->buffer, sizeof reader->buffer,
+				   &reader->noatime, &control);
+	if (!sound)
+		sound = control_read(dir->qf, name, reader->buffer, &reader->noatime, &control) ==
+			TROUBLE_NONE;
+	if (sound)
 		r = control_text(&control, reader->buffer, &reader->owned, &bytes, &length);
 	control_close(&control);
 	if (r == 0)

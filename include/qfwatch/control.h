@@ -36,11 +36,11 @@ enum trouble control_read(int directory, const char *name, char *buffer, int *no
 			  struct control *ret);
 
 /* The ordinary case in as few system calls as can be, for a name that a directory has just said to
- * be a regular file's: opened without the look before, and read at once into buffer[size]. True for
- * one that is regular, has one link, is sound and smaller than `size`; then ret->head is all of it.
- * False for everything else, with nothing open: control_read tells what it is. A name that became
- * something else meanwhile is not followed and not waited for.
- * `noatime` is as in control_read. */
+ * be a regular file's, or that was one when it was looked at last: opened without the look before,
+ * and read at once into buffer[size]. True for one that is regular, has one link, is sound and
+ * smaller than `size`; then ret->head is all of it. False for everything else, with nothing open:
+ * control_read tells what it is. A name that became something else meanwhile is not followed and
+ * not waited for. `noatime` is as in control_read. */
 bool control_read_plain(int directory, const char *name, char *buffer, size_t size, int *noatime,
 			struct control *ret);
 

@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -163,9 +165,47 @@ static void tells_messages(void)
 	drive_finish();
 }
 
+/* What has been put in a qf's place, and the kernel's word of it is still to come. */
+static void reads_only_what_is_a_message(void)
+{
+	struct engine_view_reader *reader = engine_view_reader_new();
+	struct policy_text text;
+	char lines[80 * 1024];
+
+	drive_start_usual();
+	put("Q", "a", 2, "MDeferred: no\nRPFD:<x@one.example>\n");
+	drive_turns();
+	testing_rename("Q/qfa", "elsewhere");
+	check(engine_view_read(drive_engine, reader, find("a"), &text) < 0);
+	check(symlink("../elsewhere", "Q/qfa") == 0);
+	check(engine_view_read(drive_engine, reader, find("a"), &text) < 0);
+	testing_remove("Q/qfa");
+	check(mkfifo("Q/qfa", 0600) == 0);
+	check(engine_view_read(drive_engine, reader, find("a"), &text) < 0);
+	testing_remove("Q/qfa");
+	testing_mkdir("Q/qfa");
+	check(engine_view_read(drive_engine, reader, find("a"), &text) < 0);
+	testing_remove("Q/qfa");
+	testing_link("elsewhere", "Q/qfa");
+	check(engine_view_read(drive_engine, reader, find("a"), &text) < 0);
+	testing_remove("Q/qfa");
+	testing_write("Q/qfa", "V8\n");
+	check(engine_view_read(drive_engine, reader, find("a"), &text) < 0);
+	/* And one that is larger than what is read in one piece. */
+	memset(lines, 'x', sizeof lines);
+	memcpy(lines, "H??X: ", 6);
+	strcpy(lines + sizeof lines - sizeof "\nMlong\n", "\nMlong\n");
+	put("Q", "a", 2, lines);
+	check_equal(engine_view_read(drive_engine, reader, find("a"), &text), 0);
+	check_equal(text.status.length, strlen("long"));
+	engine_view_reader_free(reader);
+	drive_finish();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		APART(reads_only_what_is_a_message),
 		APART(follows_each_message),
 		APART(learns_what_was_read_before),
 		APART(tells_messages),
