@@ -30,7 +30,7 @@
 
 struct carry {
 	struct worker_job job; /* first: see worker.h */
-	struct carry *next;
+	LIST_ENTRY(carry) beside;
 	msgref ref; /* MSGREF_NONE: forgotten meanwhile */
 	uint16_t to_directory;
 	bool to_left;	      /* the target has left the policy meanwhile */
@@ -162,8 +162,7 @@ int engine_carry(struct engine *engine, msgref ref, uint16_t to, struct control 
 	snprintf(carry->from_name, sizeof carry->from_name, "%s",
 		 engine_tier_name(engine, message->directory));
 	snprintf(carry->to_name, sizeof carry->to_name, "%s", engine_tier_name(engine, to));
-	carry->next = engine->carries;
-	engine->carries = carry;
+	LIST_INSERT_HEAD(&engine->carries, carry, beside);
 	engine->n_carries++;
 	engine->carried_bytes += bytes;
 	engine_set_state(engine, message, MESSAGE_MOVING);
@@ -177,7 +176,9 @@ int engine_carry(struct engine *engine, msgref ref, uint16_t to, struct control 
 /* Is that name in the target of a carry about to be its message? */
 bool engine_is_carried(const struct engine *engine, uint16_t to, const char *id, size_t length)
 {
-	for (const struct carry *carry = engine->carries; carry; carry = carry->next)
+	const struct carry *carry;
+
+	LIST_FOREACH(carry, &engine->carries, beside)
 		if (carry->to_directory == to && !carry->to_left && carry->length == length &&
 		    memcmp(carry->id, id, length) == 0)
 			return true;
@@ -186,27 +187,27 @@ bool engine_is_carried(const struct engine *engine, uint16_t to, const char *id,
 
 void engine_carry_forget(struct engine *engine, msgref ref)
 {
-	for (struct carry *carry = engine->carries; carry; carry = carry->next)
+	struct carry *carry;
+
+	LIST_FOREACH(carry, &engine->carries, beside)
 		if (carry->ref == ref)
 			carry->ref = MSGREF_NONE;
 }
 
 void engine_carry_leave(struct engine *engine, uint16_t directory)
 {
-	for (struct carry *carry = engine->carries; carry; carry = carry->next)
+	struct carry *carry;
+
+	LIST_FOREACH(carry, &engine->carries, beside)
 		if (carry->to_directory == directory)
 			carry->to_left = true;
 }
 
 /* ---- ending ---- */
 
-static void take_off(struct engine *engine, const struct carry *carry)
+static void take_off(struct engine *engine, struct carry *carry)
 {
-	struct carry **place = &engine->carries;
-
-	while (*place != carry)
-		place = &(*place)->next;
-	*place = carry->next;
+	LIST_REMOVE(carry, beside);
 	engine->n_carries--;
 	engine->carried_bytes -= carry->bytes;
 }
@@ -315,9 +316,11 @@ bool engine_finish_carries(struct engine *engine)
 /* What has not hidden its source yet is given up, what has is finished and reported. */
 void engine_stop(struct engine *engine)
 {
-	for (struct carry *carry = engine->carries; carry; carry = carry->next)
+	struct carry *carry;
+
+	LIST_FOREACH(carry, &engine->carries, beside)
 		atomic_store(&carry->cancel, true);
-	while (engine->carries) {
+	while (!LIST_EMPTY(&engine->carries)) {
 		struct pollfd fd = {.fd = worker_fd(engine->worker), .events = POLLIN};
 
 		poll(&fd, 1, -1);

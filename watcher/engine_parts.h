@@ -19,6 +19,8 @@
 #ifndef QFWATCH_ENGINE_PARTS_H
 #define QFWATCH_ENGINE_PARTS_H
 
+#include <sys/queue.h>
+
 #include "qfwatch/addresses.h"
 #include "qfwatch/ages.h"
 #include "qfwatch/clock.h"
@@ -107,9 +109,9 @@ struct engine {
 	bool intents_left;     /* lock files of killed daemons are to be gone through */
 	bool check_wanted;     /* directories are to be checked in this turn */
 
-	unsigned workers_made; /* see engine_workers_made */
-	struct worker *worker; /* NULL until the first message goes to another file system */
-	struct carry *carries; /* these messages */
+	unsigned workers_made;	    /* see engine_workers_made */
+	struct worker *worker;	    /* NULL until the first message goes to another file system */
+	LIST_HEAD(, carry) carries; /* these messages */
 	size_t n_carries;
 	uint64_t carried_bytes;
 
@@ -145,7 +147,7 @@ struct engine {
 
 	/* See engine_program.c. */
 	struct worker *programs; /* NULL until the first one is run */
-	struct program_job *jobs;
+	LIST_HEAD(, program_job) jobs;
 	size_t n_jobs, n_bounces;
 	bool programs_stale; /* limits.programs is another one: when none runs */
 

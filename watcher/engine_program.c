@@ -32,7 +32,7 @@
 
 struct program_job {
 	struct worker_job job; /* first: see worker.h */
-	struct program_job *next;
+	LIST_ENTRY(program_job) beside;
 	bool bounce;
 	msgref ref;   /* of the message that is bounced; MSGREF_NONE: forgotten meanwhile */
 	dev_t device; /* of the queue directory that it stood in */
@@ -72,8 +72,7 @@ static bool submit(struct engine *engine, struct program_job *job)
 	}
 	if (!engine->programs)
 		return false;
-	job->next = engine->jobs;
-	engine->jobs = job;
+	LIST_INSERT_HEAD(&engine->jobs, job, beside);
 	engine->n_jobs++;
 	engine->n_bounces += job->bounce;
 	worker_submit(engine->programs, &job->job);
@@ -410,18 +409,16 @@ static void finish_bounce(struct engine *engine, const struct program_job *job)
 
 void engine_program_forget(struct engine *engine, msgref ref)
 {
-	for (struct program_job *job = engine->jobs; job; job = job->next)
+	struct program_job *job;
+
+	LIST_FOREACH(job, &engine->jobs, beside)
 		if (job->ref == ref)
 			job->ref = MSGREF_NONE;
 }
 
-static void take_off(struct engine *engine, const struct program_job *job)
+static void take_off(struct engine *engine, struct program_job *job)
 {
-	struct program_job **place = &engine->jobs;
-
-	while (*place != job)
-		place = &(*place)->next;
-	*place = job->next;
+	LIST_REMOVE(job, beside);
 	engine->n_jobs--;
 	engine->n_bounces -= job->bounce;
 }
@@ -450,11 +447,13 @@ bool engine_finish_programs(struct engine *engine)
 
 void engine_stop_programs(struct engine *engine)
 {
-	while (engine->jobs) {
+	struct program_job *job;
+
+	while (!LIST_EMPTY(&engine->jobs)) {
 		struct pollfd fd = {.fd = worker_fd(engine->programs), .events = POLLIN};
 
 		/* Each time: what ends may lead to another one, which is only told of. */
-		for (struct program_job *job = engine->jobs; job; job = job->next)
+		LIST_FOREACH(job, &engine->jobs, beside)
 			atomic_store(&job->cancel, true);
 		poll(&fd, 1, -1);
 		engine_finish_programs(engine);
