@@ -154,22 +154,22 @@ static void add_matches(struct words *words, const struct pattern_set *set,
 static void add_list(struct words *words, const struct policy_condition *condition,
 		     const char *name, const struct policy_slice *list, size_t count)
 {
-	const struct policy_slice *deciding = count == 1 ? list : NULL;
+	size_t deciding = 0;
 
-	for (size_t i = 0; i < count && !deciding; i++)
-		if ((pattern_match(condition->pattern, list[i].bytes, list[i].length, NULL) ==
-		     PATTERN_YES) != condition->every)
-			deciding = &list[i];
+	while (count != 1 && deciding < count &&
+	       (pattern_match(condition->pattern, list[deciding].bytes, list[deciding].length,
+			      NULL) == PATTERN_YES) == condition->every)
+		deciding++;
 	if (condition->every)
 		add(words, "every ");
 	add(words, "%s", name);
-	if (deciding)
-		add_slice(words, *deciding);
+	if (deciding < count)
+		add_slice(words, list[deciding]);
 	else if (count)
 		add(words, " (of %zu)", count);
 	else
 		add(words, " (there is none)");
-	add_matches(words, condition->pattern, deciding);
+	add_matches(words, condition->pattern, deciding < count ? &list[deciding] : NULL);
 }
 
 static void add_header(struct words *words, const struct policy_condition *condition,

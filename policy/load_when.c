@@ -547,14 +547,14 @@ static void read_any(struct loader *loader, json_t *value, const struct load_pla
 
 static void read_not(struct loader *loader, json_t *value, const struct load_place *at, void *into)
 {
-	struct policy_condition *not = add(into, POLICY_NOT);
+	struct policy_condition *inner = add(into, POLICY_NOT);
 
-	not ->children = load_kept(loader, pool_array(loader->pool, 1, sizeof(*not ->children)));
-	if (!not ->children)
+	inner->children = load_kept(loader, pool_array(loader->pool, 1, sizeof(*inner->children)));
+	if (!inner->children)
 		return;
-	not ->n_children = 1;
-	read_inner(loader, value, at, into, not ->children);
-	not ->needs_text = not ->children->needs_text;
+	inner->n_children = 1;
+	read_inner(loader, value, at, into, inner->children);
+	inner->needs_text = inner->children->needs_text;
 }
 
 void load_when(struct loader *loader, json_t *value, const struct load_place *at, void *into)

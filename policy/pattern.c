@@ -308,7 +308,7 @@ enum pattern_verdict pattern_match(const struct pattern_set *set, const char *te
 				   size_t *ret_which)
 {
 	enum pattern_verdict verdict = PATTERN_NO;
-	size_t which = 0;
+	size_t which = 0, left = set->budget;
 
 	if (!text)
 		text = "";
@@ -320,19 +320,18 @@ enum pattern_verdict pattern_match(const struct pattern_set *set, const char *te
 			which = number - 1;
 		}
 	}
-	if (set->engine)
-		set->engine->steps = set->budget;
 	for (size_t i = 0; verdict != PATTERN_YES && i < set->n_others; i++) {
 		const struct pattern *pattern = &set->patterns[set->others[i]];
 		enum pattern_verdict one;
 
-		if (pattern->regex && !set->budget)
-			set->engine->steps = PATTERN_STEPS;
-		if (pattern->regex)
+		if (pattern->regex) {
+			set->engine->steps = set->budget ? left : PATTERN_STEPS;
 			one = match_regex(pattern, set->engine, text, length);
-		else
+			left = set->engine->steps;
+		} else {
 			one = wildcard_match(&pattern->glob, text, length) ? PATTERN_YES
 									   : PATTERN_NO;
+		}
 		if (one == PATTERN_YES || verdict == PATTERN_NO) {
 			verdict = one;
 			which = set->others[i];

@@ -58,23 +58,23 @@ for file in policy/*.[ch] watcher/*.[ch] include/qfwatch/*.h; do
 	name=${name%.*}
 	layer=$(layer_of "$name")
 	[ "$layer" -ne 0 ] || complain "$file: tests/check-deps.sh does not know its layer: add it"
-	for header in $(sed -nE 's|^#include "(qfwatch/)?([a-z0-9_]+)\.h"|\2|p' "$file"); do
+	while read -r header; do
 		below=$(layer_of "$header")
 		[ "$below" -ne 0 ] || complain "$file includes $header.h, whose layer is not known"
 		[ "$below" -le "$layer" ] || complain "$file includes $header.h, which stands above it"
-	done
+	done < <(sed -nE 's|^#include "(qfwatch/)?([a-z0-9_]+)\.h"|\2|p' "$file")
 done
 
 # only PATTERN WHAT FILE...: the pattern may match in these files and in no others
 only() {
 	local pattern=$1 what=$2 file
 	shift 2
-	for file in $(grep -lE "$pattern" policy/*.[ch] watcher/*.[ch] include/qfwatch/*.h); do
+	while read -r file; do
 		case " $* " in
 		*" $file "*) ;;
 		*) complain "$file uses $what: that belongs into $*" ;;
 		esac
-	done
+	done < <(grep -lE "$pattern" policy/*.[ch] watcher/*.[ch] include/qfwatch/*.h)
 }
 
 only 'inotifytools_|inotify_(init|add)' libinotifytools watcher/notify.c

@@ -79,15 +79,17 @@ char *columns_thousands(uint64_t number, char *buffer, size_t size)
 char *columns_bytes(uint64_t bytes, char *buffer, size_t size)
 {
 	static const char units[] = "kMGTPE";
-	double number = (double)bytes;
+	double number = (double)bytes / 1024;
 	size_t unit = 0;
 
 	if (bytes < 10000) {
 		snprintf(buffer, size, "%llu", (unsigned long long)bytes);
 		return buffer;
 	}
-	for (number /= 1024; number >= 999.5; number /= 1024)
+	while (number >= 999.5) {
+		number /= 1024;
 		unit++;
+	}
 	snprintf(buffer, size, number < 9.95 ? "%.1f%c" : "%.0f%c", number, units[unit]);
 	return buffer;
 }

@@ -164,25 +164,25 @@ void engine_copy_report(struct action_report *to, const struct action_report *fr
 		to->domains[i] = to->names + (from->domains[i] - from->names);
 }
 
-static void report_action(struct engine *engine, struct event *event,
+static void report_action(struct engine *engine, struct event event,
 			  const struct action_report *report)
 {
 	const char *addresses[ADDRESS_LIST_MAX];
 	size_t n_addresses = address_list_from(&report->addresses, 0, addresses);
 
 	if (n_addresses) {
-		event->sender = addresses[0];
-		event->recipients = addresses + 1;
-		event->n_recipients = n_addresses - 1;
-		event->recipients_cut = report->addresses.cut;
+		event.sender = addresses[0];
+		event.recipients = addresses + 1;
+		event.n_recipients = n_addresses - 1;
+		event.recipients_cut = report->addresses.cut;
 	}
-	event->has_domains = true;
-	event->domains = report->domains;
-	event->n_domains = report->n_domains;
-	event->domains_cut = report->domains_cut;
-	event->rule = report->rule;
-	event->reason = report->reason;
-	events_emit(engine->events, event);
+	event.has_domains = true;
+	event.domains = report->domains;
+	event.n_domains = report->n_domains;
+	event.domains_cut = report->domains_cut;
+	event.rule = report->rule;
+	event.reason = report->reason;
+	events_emit(engine->events, &event);
 }
 
 /* " (RULE)". */
@@ -211,7 +211,7 @@ void engine_report_move(struct engine *engine, const struct message *message, co
 	phrase_add(&text, " -> ");
 	phrase_add(&text, to);
 	add_rule(&text, report);
-	report_action(engine, &event, report);
+	report_action(engine, event, report);
 }
 
 void engine_report_delete(struct engine *engine, const struct message *message,
@@ -228,7 +228,7 @@ void engine_report_delete(struct engine *engine, const struct message *message,
 	phrase_add(&text, " from ");
 	phrase_add(&text, event.tier);
 	add_rule(&text, report);
-	report_action(engine, &event, report);
+	report_action(engine, event, report);
 }
 
 void engine_report_bounce(struct engine *engine, const struct message *message,
@@ -253,7 +253,7 @@ void engine_report_bounce(struct engine *engine, const struct message *message,
 	engine_copy_report(&told, report);
 	if (failure)
 		snprintf(told.reason, sizeof told.reason, "%s", failure);
-	report_action(engine, &event, &told);
+	report_action(engine, event, &told);
 }
 
 void engine_report_recovery(struct engine *engine, const struct qdir *dir,

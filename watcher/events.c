@@ -268,6 +268,7 @@ static void announce_gap(void *context, const struct sink *sink, uint64_t first,
 	struct events *events = context;
 	bool is_file =
 		sink->config.type != POLICY_SINK_SYSLOG || sink->config.transport == POLICY_UNIX;
+	uint64_t dropped = last - first + 1;
 	struct event event = {
 		.action = EVENT_EVENTS_DROPPED,
 		.failure = true,
@@ -275,13 +276,13 @@ static void announce_gap(void *context, const struct sink *sink, uint64_t first,
 		.reason = "the sink did not take them",
 		.path = is_file ? sink->config.path : NULL,
 		.remedy = remedy_for(sink),
-		.counts = {{"first", first}, {"last", last}, {"dropped", last - first + 1}},
+		.counts = {{"first", first}, {"last", last}, {"dropped", dropped}},
 		.n_counts = 3,
 	};
 
 	snprintf(events->gap_text, sizeof events->gap_text,
 		 "%llu events were not written to %s (sequence %llu to %llu)",
-		 (unsigned long long)(last - first + 1), sink->name, (unsigned long long)first,
+		 (unsigned long long)dropped, sink->name, (unsigned long long)first,
 		 (unsigned long long)last);
 	events_render_line(events, &event, ++events->emitted, buffer, ret);
 }

@@ -306,14 +306,14 @@ static void settle_sent(struct job *job, const struct qdir *from, const struct q
 	close(fd);
 }
 
-/* The queue directory with that inode, other than `not`, that is there; NULL if there is none. */
+/* The queue directory with that inode, other than `other`, that is there; NULL if there is none. */
 static const struct qdir *find_directory(const struct job *job, ino_t inode,
-					 const struct qdir * not )
+					 const struct qdir *other)
 {
 	for (size_t i = 0; i < job->spool->n_dirs; i++) {
 		const struct qdir *dir = &job->spool->dirs[i];
 
-		if (dir != not &&dir->fd >= 0 && dir->inode == inode)
+		if (dir != other && dir->fd >= 0 && dir->inode == inode)
 			return dir;
 	}
 	return NULL;

@@ -58,8 +58,8 @@ struct sink *sink_new(const struct policy_sink *config)
 
 	sink->kind = kinds[config->type];
 	sink->config = *config;
-	sink->config.path = config->path ? xstrdup(config->path) : NULL;
 	sink->name = name_of(config);
+	sink->config.path = config->path ? xstrdup(config->path) : NULL;
 	sink->size = config->buffer ? config->buffer : POLICY_BUFFER_DEFAULT;
 	sink->ring = xreallocarray(NULL, sink->size, 1);
 	sink->out = xreallocarray(NULL, SINK_OUT, 1);

@@ -264,7 +264,7 @@ static int by_sort(const void *a, const void *b, void *context)
 static void put_count(char *line, uint64_t number, size_t width, bool narrow)
 {
 	static const char units[] = "kMGTPE";
-	double rest = (double)number;
+	double rest = (double)number / 1000;
 	size_t unit = 0;
 	char text[32];
 
@@ -272,8 +272,10 @@ static void put_count(char *line, uint64_t number, size_t width, bool narrow)
 		put_number(line, number, width);
 		return;
 	}
-	for (rest /= 1000; rest >= 999.5; rest /= 1000)
+	while (rest >= 999.5) {
+		rest /= 1000;
 		unit++;
+	}
 	snprintf(text, sizeof text, rest < 9.95 ? "%.1f%c" : "%.0f%c", rest, units[unit]);
 	put_cell(line, text, width, true);
 }

@@ -36,8 +36,8 @@ is "each by the rule" "$(count_events message-moved "/qfwatch/move/rule=dead dom
 events -a message-moved -- /event/reason | sort | uniq -c | head -3
 
 sink_accept
-one=$(ls "$MIDQUEUE"/qf* | head -n 1)
-one=${one##*/qf}
+there=("$MIDQUEUE"/qf*)
+one=${there[0]##*/qf}
 run_queue "$MIDQUEUE" "-qI$one"
 saw_event 5 "a delivery from MIDQUEUE is told" domain-recovered /qfwatch/domain/name=dead.example
 ok "the rest comes back" wait_until 10 has_messages_for dead.example "$QUEUE" 59

@@ -10,10 +10,10 @@ declare -A ids
 queue() {
 	local name=$1 recipients=$2 headers=$3 before after
 	shift 3
-	before=$(ls "$QUEUE" | grep '^qf' | sort)
+	before=$(find "$QUEUE" -name 'qf*' -printf '%f\n' | sort)
 	# shellcheck disable=SC2086
 	printf '%b\n\nbody of %s\n' "$headers" "$name" | must sendmail -odq -oi "-OQueueDirectory=$QUEUE" "$@" -- $recipients
-	after=$(ls "$QUEUE" | grep '^qf' | sort)
+	after=$(find "$QUEUE" -name 'qf*' -printf '%f\n' | sort)
 	ID=$(comm -13 <(echo "$before") <(echo "$after"))
 	ids[$name]=${ID#qf}
 }

@@ -21,6 +21,7 @@ echo "\$line" >>$T/informed
 case "\$1" in fail) echo "no such list" >&2; exit 3 ;; esac
 END
 chmod +x "$T/sendmail-for-policy" "$T/informer"
+# shellcheck disable=SC2016 # the name of a rule is to look like a command
 RULES='{ "name": "told", "tier": "*", "when": { "attempts": 1 }, "then": { "notify": "tried once" } },
     { "name": "kept", "tier": "*", "when": { "recipient": "*keep*" }, "then": { "keep": true } },
     { "name": "back", "tier": "QUEUE", "when": { "recipient": "*bounce*", "attempts": 2 }, "then": { "bounce": true } },

@@ -14,6 +14,7 @@ message() {
 	local directory=$1 id=$2 attempts=$3 created=$(($(date +%s) - $4)) sender=$5
 	shift 5
 	{
+		# shellcheck disable=SC2016 # a qf's macro
 		printf 'V8\nT%s\nK%s\nN%s\nP30000\nMDeferred: Connection timed out\nFbs\n$_localhost\nS<%s>\n' "$created" \
 			"$((attempts ? created + 60 : 0))" "$attempts" "$sender"
 		printf 'RPFD:<%s>\n' "$@"
