@@ -99,12 +99,27 @@ now_ms() {
 	echo $((${EPOCHREALTIME/./} / 1000))
 }
 
-# wait_until SECONDS COMMAND...: true as soon as the command is, false at the deadline.
+# changed_ms FILE: when its inode changed last, by a rename for one; written_ms FILE: when its content did. However late anybody
+# looks. The kernel's clock for files may be some ms behind now_ms.
+changed_ms() {
+	local at
+	at=$(stat -c %.3Z "$1") && echo "${at/./}"
+}
+
+written_ms() {
+	local at
+	at=$(stat -c %.3Y "$1") && echo "${at/./}"
+}
+
+# wait_until SECONDS COMMAND...: true as soon as the command is, false at the deadline. What was asked before the deadline
+# proves nothing of it: the command is asked once more at or after it.
 wait_until() {
-	local deadline=$((${EPOCHREALTIME/./} + $1 * 1000000))
+	local deadline=$((${EPOCHREALTIME/./} + $1 * 1000000)) asked
 	shift
-	while ! "$@"; do
-		[ "${EPOCHREALTIME/./}" -lt "$deadline" ] || return 1
+	while :; do
+		asked=${EPOCHREALTIME/./}
+		! "$@" || return 0
+		[ "$asked" -lt "$deadline" ] || return 1
 		sleep 0.01
 	done
 }
@@ -418,7 +433,7 @@ hold() {
 	exec {HOLD_FD}<>"$T/hold.$HELD"
 	HOLD_FDS[HELD]=$HOLD_FD
 	INPUT=$T/hold.$HELD start "$T/hold.out.$HELD" "$T/hold.err" "$TOOLS/holder" "$1" "$2"
-	must wait_until 5 grep -qs held "$T/hold.out.$HELD"
+	must wait_until 10 grep -qs held "$T/hold.out.$HELD"
 }
 
 release() {
@@ -441,7 +456,7 @@ sink_start() {
 	SINK=$T/sink
 	mkdir "$SINK"
 	start "$T/sink.out" "$T/sink.out" "$TOOLS/sink" "$SINK"
-	must wait_until 5 test -s "$SINK/port"
+	must wait_until 10 test -s "$SINK/port"
 	SINK_PORT=$(cat "$SINK/port")
 }
 
@@ -452,7 +467,7 @@ sink_go_on() {
 
 # sink_hold_again: waits until it holds nothing, and lets it hold again.
 sink_hold_again() {
-	must wait_until 10 test ! -e "$SINK/stalled"
+	must wait_until 20 test ! -e "$SINK/stalled"
 	rm -f "$SINK/release"
 }
 
@@ -514,7 +529,7 @@ daemon_start() {
 	before=$(count_events started)
 	start "$T/daemon.out" "$T/daemon.err" "$QFWATCH" run -c "$POLICY" "$@"
 	DAEMON=$STARTED_PID
-	wait_until 10 daemon_answers "$before" || {
+	wait_until 20 daemon_answers "$before" || {
 		fail "the daemon starts" "no event \"started\" in $EVENTS" "$(cat "$T/daemon.err" "$T/daemon.out")"
 		exit 1
 	}
@@ -535,8 +550,8 @@ daemon_stop() {
 	local group rest=()
 	kill "-${1:-TERM}" "$DAEMON" 2>/dev/null
 	# To wait before bash notices by itself keeps it from writing "Killed".
-	[ "${1:-TERM}" = KILL ] || wait_until 10 process_is_gone "$DAEMON" || {
-		fail "the daemon stops" "still running 10 s after SIG${1:-TERM}"
+	[ "${1:-TERM}" = KILL ] || wait_until 20 process_is_gone "$DAEMON" || {
+		fail "the daemon stops" "still running 20 s after SIG${1:-TERM}"
 		kill -KILL "$DAEMON"
 	}
 	wait "$DAEMON" 2>/dev/null
