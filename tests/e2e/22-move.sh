@@ -36,6 +36,7 @@ ok "the locked one is left" only_in "$QUEUE" "$three"
 matches "and told" "$(cat "$T/move.err")" "*$three: it is locked*"
 ok "the other one is moved" only_in "$MIDQUEUE" "$four"
 release "$HELD"
+must wait_until 10 hold_and_release flock "$QUEUE/qf$three"
 
 move --to MIDQUEUE AAAAAAAAAAAAAA
 is "one that no tier has: exit code" "$?" 1
@@ -48,10 +49,11 @@ is "no tier: exit code" "$?" 2
 ok "nothing was done" only_in "$QUEUE" "$three"
 
 daemon_start
+must wait_until 20 has_event resynced # it knows of the message now
 move --to SLOWQUEUE "$three"
 is "beside the daemon: exit code" "$?" 0
 ok "beside the daemon: it stands in the tier named" only_in "$SLOWQUEUE" "$three"
-saw_event 5 "the daemon sees it leave its old tier" message-departed /email/local_id="$three"
+saw_event 10 "the daemon sees it leave its old tier" message-departed /email/local_id="$three"
 
 sink_accept
 run_queue "$MIDQUEUE"

@@ -7,7 +7,7 @@ sendmail_begin
 RULES='{ "name": "dead domain", "tier": "QUEUE", "when": { "domain": { "deferred": 50, "within": "10m" } },
       "then": { "move": "MIDQUEUE" } },
     { "name": "alive again", "tier": "MIDQUEUE",
-      "when": { "domain": { "delivered_from": ["MIDQUEUE"], "within": "5s" } }, "then": { "move": "QUEUE" } }'
+      "when": { "domain": { "delivered_from": ["MIDQUEUE"], "within": "20s" } }, "then": { "move": "QUEUE" } }'
 policy_write "$RULES"
 
 # messages_for DOMAIN DIRECTORY: how many messages for it stand there
@@ -28,10 +28,11 @@ done
 ok "60 messages for one domain, 3 for another" wait_until 20 has_messages_for dead.example "$QUEUE" 60
 daemon_start
 run_queue "$QUEUE"
-saw_event 5 "the domain's failures are told" domain-deferred /qfwatch/domain/name=dead.example
-ok "all of the domain leave QUEUE" wait_until 5 has_messages_for dead.example "$MIDQUEUE" 60
+saw_event 20 "the domain's failures are told" domain-deferred /qfwatch/domain/name=dead.example
+ok "all of the domain leave QUEUE" wait_until 20 has_messages_for dead.example "$MIDQUEUE" 60
 is "none is left there" "$(messages_for dead.example "$QUEUE")" 0
 is "the other domain stays" "$(messages_for other.example "$QUEUE")" 3
+ok "each move is told" wait_until 10 has_events 60 message-moved "/qfwatch/move/rule=dead domain"
 is "each by the rule" "$(count_events message-moved "/qfwatch/move/rule=dead domain")" 60
 events -a message-moved -- /event/reason | sort | uniq -c | head -3
 
@@ -39,8 +40,9 @@ sink_accept
 there=("$MIDQUEUE"/qf*)
 one=${there[0]##*/qf}
 run_queue "$MIDQUEUE" "-qI$one"
-saw_event 5 "a delivery from MIDQUEUE is told" domain-recovered /qfwatch/domain/name=dead.example
-ok "the rest comes back" wait_until 10 has_messages_for dead.example "$QUEUE" 59
+saw_event 20 "a delivery from MIDQUEUE is told" domain-recovered /qfwatch/domain/name=dead.example
+ok "the rest comes back" wait_until 20 has_messages_for dead.example "$QUEUE" 59
+ok "each is told" wait_until 10 has_events 59 message-moved "/qfwatch/move/rule=alive again"
 is "by the rule" "$(count_events message-moved "/qfwatch/move/rule=alive again")" 59
 daemon_stop
 is "the daemon ends well" "$DAEMON_STATUS" 0
