@@ -1,5 +1,5 @@
 #!/bin/bash
-# takes: 300
+# takes: 600
 # Killed at the entry of every single system call, from the lock of a message to the end of the program, in each way of
 # moving and in a deletion: at no such instant could a queue runner see the message twice or in part, and the next start
 # brings it to one tier, whole, and clears what was left. The same when the message was delivered in between, and when

@@ -1,5 +1,5 @@
 #!/bin/bash
-# takes: 300
+# takes: 600
 # Each system call of each way of moving, from the lock of a message to the end of the program, fails in turn, once and from
 # then on, with what a full, broken or read-only disk, a signal and a lack of memory or descriptors give: the program never
 # dies and never loops, the message is never lost, doubled or seen in part, and when the fault is gone the next start

@@ -17,9 +17,9 @@
  * beginning. Here a number stands for one point of a move, whichever thread makes it.
  *
  * REPORT gets one line: "killed N CALL", "exited CODE", "died SIGNAL", or "loops" (more than
- * MAX_CALLS system calls, or more than MAX_SECONDS of work); then, if a call was let fail, "faults
- * COUNT CALL". Exits 0 when it came to the call, 1 when the program ended before, 2 when it died or
- * loops, 3 when nothing can be traced here.
+ * MAX_CALLS system calls, more than MAX_SECONDS of work, or no end within MAX_WAIT seconds); then,
+ * if a call was let fail, "faults COUNT CALL". Exits 0 when it came to the call, 1 when the program
+ * ended before, 2 when it died or loops, 3 when nothing can be traced here.
  */
 #include <elf.h>
 #include <errno.h>
@@ -42,7 +42,8 @@
 #include <linux/ptrace.h>
 
 #define MAX_CALLS   5000
-#define MAX_SECONDS 10
+#define MAX_SECONDS 10 /* of processor time */
+#define MAX_WAIT    90 /* on a busy machine each call takes its time */
 #define MAX_THREADS 64
 #define MAX_ALWAYS  8
 #define MAX_ONLY    32
@@ -54,6 +55,7 @@ struct thread {
 	int error;   /* the call that it is in fails with this; 0: it is made */
 	long number; /* of the call that it is in, when that counts; else 0 */
 	int call;
+	bool at_work; /* it is no first thread, and is in a call that does not only keep it going */
 };
 
 struct options {
@@ -75,7 +77,7 @@ struct run {
 	pid_t program;
 	bool counting;
 	long number; /* calls that counted */
-	long all;    /* calls since counting began */
+	long all;    /* calls since counting began, but for those made while another thread works */
 	int failing; /* the call that fails now; -1: none yet */
 	long faults;
 	struct timespec first_fault;
@@ -354,6 +356,16 @@ static bool counts(const struct run *run, pid_t tid, const struct ptrace_syscall
 		  (call == SYS_write && !leads_to(tid, info->entry.args[0], path, sizeof path))));
 }
 
+/* While a worker is in fsync(2) the first thread may ask for it again and again, when what it waits
+ * by is what fails: that comes to its end with the worker. */
+static bool others_work(const struct run *run, pid_t tid)
+{
+	for (int i = 0; i < run->n_threads; i++)
+		if (run->threads[i].at_work && run->threads[i].tid != tid)
+			return true;
+	return false;
+}
+
 static bool in_time(const struct run *run)
 {
 	struct timespec now;
@@ -428,17 +440,19 @@ static bool at_call(struct run *run, struct thread *thread)
 					      : (long long)info.exit.rval,
 				thread->error ? " fault" : "");
 		thread->error = 0;
+		thread->at_work = false;
 		return true;
 	}
 	if (info.op != PTRACE_SYSCALL_INFO_ENTRY)
 		return true;
 	thread->call = (int)info.entry.nr;
 	thread->number = 0;
+	thread->at_work = thread->tid != run->program && !keeps_threads(thread->call);
 	if (!run->counting && begins(run, thread->tid, &info))
 		run->counting = true;
 	if (counts(run, thread->tid, &info))
 		thread->number = ++run->number;
-	if (run->counting && ++run->all > MAX_CALLS) {
+	if (run->counting && !others_work(run, thread->tid) && ++run->all > MAX_CALLS) {
 		end_all(run);
 		report(run, "loops", -1, NULL);
 		exit(2);
@@ -628,7 +642,7 @@ int main(int argc, char **argv)
 	sigaction(SIGALRM, &on_alarm, NULL);
 	run.program = forward_to = begin(argv + optind);
 	sigaction(SIGTERM, &on_term, NULL);
-	alarm(MAX_SECONDS);
+	alarm(MAX_WAIT);
 	c = trace(&run);
 	if (run.log)
 		fclose(run.log);

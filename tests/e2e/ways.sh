@@ -116,7 +116,7 @@ way_interrupt() {
 way_run() {
 	rm -f "$EVENTS"
 	if [ ${#MORE[@]} -eq 0 ]; then
-		"${AS[@]}" timeout 10 "$QFWATCH" run --once -c "$POLICY" >>"$W/out/once" 2>&1
+		"${AS[@]}" timeout 60 "$QFWATCH" run --once -c "$POLICY" >>"$W/out/once" 2>&1
 	else
 		way_interrupt && [ "$(cat "$REPORT")" = "exited 0" ]
 	fi
