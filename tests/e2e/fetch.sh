@@ -16,13 +16,17 @@ fetch_begin() {
 fetch_packages() {
 	local log=$folder/apt.log as_root="" package
 	[ "$(id -u)" -eq 0 ] || as_root=sudo
+	# Another fetch-*.sh may be at it: apt-get update locks the package lists, and does not wait.
+	exec 8>"$(dirname "$folder")/apt.lock"
+	flock 8
 	# apt says on stderr that it does not change to its own user in a folder like this one: not a failure.
 	# A machine just installed has no package lists: the first try may fail for that reason alone.
-	if ! fetch_download "$@" >"$log" 2>&1 && ! { $as_root apt-get update && fetch_download "$@"; } >>"$log" 2>&1; then
+	if ! fetch_download "$@" >"$log" 2>&1 && ! { $as_root apt-get -o Acquire::Retries=3 update && fetch_download "$@"; } >>"$log" 2>&1; then
 		cat "$log" >&2
 		echo "$(basename "$0"): apt-get download failed for: $*; its output is above" >&2
 		exit 3
 	fi
+	exec 8>&-
 	for package in "$@"; do
 		dpkg -x "$folder"/packages/"${package}"_*.deb "$root"
 	done
@@ -30,7 +34,7 @@ fetch_packages() {
 }
 
 fetch_download() {
-	(cd "$folder/packages" && apt-get download "$@")
+	(cd "$folder/packages" && apt-get -o Acquire::Retries=3 download "$@")
 }
 
 # fetch_library_path: the unpacked folders that hold libraries, as LD_LIBRARY_PATH wants them.
