@@ -31,7 +31,7 @@ fi
 
 start "$T/churn.out" "$T/churn.err" "$TOOLS/churn" "$QFWATCH" "$T/soak" "$seconds"
 churn=$STARTED_PID
-ok "$seconds s of churn come to their end" wait_until $((seconds + 60)) process_is_gone "$churn"
+ok "$seconds s of churn come to their end" wait_until $((seconds + 150)) process_is_gone "$churn"
 wait "$churn"
 status=$?
 [ "$status" -eq 0 ] || sed 's/^/# /' "$T/churn.err" "$T/soak/stderr" | head -n 40

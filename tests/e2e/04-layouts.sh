@@ -17,8 +17,8 @@ three_attempts() {
 	run_queue "$QUEUE"
 	ok "$1: after 2 attempts it stands in QUEUE" only_in "$QUEUE" "$ID"
 	run_queue "$QUEUE"
-	ok "$1: after 3 attempts it stands in MIDQUEUE" wait_until 2 only_in "$MIDQUEUE" "$ID"
-	saw_event 2 "$1: its move is told" message-moved "/email/local_id=$ID"
+	ok "$1: after 3 attempts it stands in MIDQUEUE" wait_until 10 only_in "$MIDQUEUE" "$ID"
+	saw_event 10 "$1: its move is told" message-moved "/email/local_id=$ID"
 	is "$1: with its reason" "$(moves "$ID")" "QUEUE|MIDQUEUE|three attempts|attempts 3 >= 3|3"
 }
 
@@ -30,7 +30,7 @@ arrives() {
 	is "$1: it is delivered exactly once from there" "$(delivered "$address")" 1
 	ok "$1: with its body unchanged" body_is "$address" "$ID"
 	all_empty "$1: no file is left"
-	saw_event 2 "$1: its departure is told" message-departed "/email/local_id=$ID"
+	saw_event 10 "$1: its departure is told" message-departed "/email/local_id=$ID"
 }
 
 policy_write "$THREE_RULES"

@@ -21,11 +21,11 @@ inode=$(stat -c %i "$QUEUE/qf$twelve")
 stamp=$(stat -c '%a %u %g %Y' "$QUEUE/qf$twelve")
 
 daemon_start
-ok "12 attempts in QUEUE: lands in SLOWQUEUE" wait_until 5 only_in "$SLOWQUEUE" "$twelve"
-ok "5 attempts in QUEUE: lands in MIDQUEUE" wait_until 5 only_in "$MIDQUEUE" "$five"
-ok "11 attempts in MIDQUEUE: lands in SLOWQUEUE" wait_until 5 only_in "$SLOWQUEUE" "$eleven"
+ok "12 attempts in QUEUE: lands in SLOWQUEUE" wait_until 10 only_in "$SLOWQUEUE" "$twelve"
+ok "5 attempts in QUEUE: lands in MIDQUEUE" wait_until 10 only_in "$MIDQUEUE" "$five"
+ok "11 attempts in MIDQUEUE: lands in SLOWQUEUE" wait_until 10 only_in "$SLOWQUEUE" "$eleven"
 ok "2 attempts in QUEUE: stays" only_in "$QUEUE" "$two"
-ok "the moves are told" wait_until 5 has_events 4 message-moved
+ok "the moves are told" wait_until 10 has_events 4 message-moved
 is "12 attempts: one event for each move" "$(moves "$twelve" | tr '\n' ';')" \
 	"QUEUE|MIDQUEUE|three attempts|attempts 12 >= 3|12;MIDQUEUE|SLOWQUEUE|ten attempts|attempts 12 >= 10|12;"
 is "four moves in all" "$(count_events message-moved)" 4

@@ -34,10 +34,10 @@ matches "it tells why" "$(moves "$twelve")" "QUEUE|MIDQUEUE|three attempts|attem
 
 rm "$EVENTS"
 daemon_start --dry-run
-ok "--dry-run as a daemon tells the same" wait_until 5 has_event message-moved "/email/local_id=$twelve"
-wait_until 5 has_event message-deleted
+ok "--dry-run as a daemon tells the same" wait_until 10 has_event message-moved "/email/local_id=$twelve"
+wait_until 10 has_event message-deleted
 daemon_signal HUP
-wait_until 5 has_events 2 policy-loaded
+wait_until 10 has_events 2 policy-loaded
 daemon_stop
 is "it stops with 0" "$DAEMON_STATUS" 0
 is "it touches nothing" "$(full_listing)" "$before"

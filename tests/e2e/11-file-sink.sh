@@ -17,27 +17,27 @@ echo 'a line of before' >"$EVENTS"
 daemon_start
 is "what stood in the file stays" "$(head -n 1 "$EVENTS")" "a line of before"
 due defer.one@example.net
-ok "a message moves" wait_until 3 only_in "$MIDQUEUE" "$ID"
-saw_event 3 "the event is in the file" message-moved "/email/local_id=$ID"
+ok "a message moves" wait_until 10 only_in "$MIDQUEUE" "$ID"
+saw_event 10 "the event is in the file" message-moved "/email/local_id=$ID"
 
 mv "$EVENTS" "$EVENTS.1"
 due defer.two@example.net
-ok "after the rename a message moves" wait_until 3 only_in "$MIDQUEUE" "$ID"
-ok "its event goes to the renamed file" wait_until 3 grep -qs "$ID" "$EVENTS.1"
+ok "after the rename a message moves" wait_until 10 only_in "$MIDQUEUE" "$ID"
+ok "its event goes to the renamed file" wait_until 10 grep -qs "$ID" "$EVENTS.1"
 ok "no new file is made before SIGHUP" test ! -e "$EVENTS"
 daemon_signal HUP
-ok "SIGHUP makes a new file" wait_until 3 test -e "$EVENTS"
+ok "SIGHUP makes a new file" wait_until 10 test -e "$EVENTS"
 due defer.three@example.net
-saw_event 3 "the next event is there" message-moved "/email/local_id=$ID"
+saw_event 10 "the next event is there" message-moved "/email/local_id=$ID"
 
 # Twenty rotations with a message each.
 for i in $(seq 2 21); do
 	mv "$EVENTS" "$EVENTS.$i"
 	due "defer.$i@example.net"
 	daemon_signal HUP
-	must wait_until 3 test -e "$EVENTS"
+	must wait_until 10 test -e "$EVENTS"
 done
-wait_until 3 is_empty "$QUEUE"
+wait_until 10 is_empty "$QUEUE"
 
 # As many recipients as make the line too long: 60 domains of 100 letters each.
 label=$(printf 'x%.0s' $(seq 1 50))
@@ -50,7 +50,7 @@ file=$(compgen -G "$T/outside/qf*")
 ID=${file##*/qf}
 set_attempts "$file" 3
 mv "$T/outside/df$ID" "$QUEUE/" && mv "$file" "$QUEUE/"
-saw_event 3 "a message with 60 domains moves" message-moved "/email/local_id=$ID"
+saw_event 10 "a message with 60 domains moves" message-moved "/email/local_id=$ID"
 is "the event says that it is cut" "$(events -w "/email/local_id=$ID" -a message-moved -- /qfwatch/truncated)" true
 daemon_stop
 is "the last event is stopped" "$(events -- /event/action | tail -n 1)" stopped

@@ -37,10 +37,10 @@ for tier in "$QUEUE" "$MIDQUEUE" "$SLOWQUEUE"; do
 	start "$T/sendmail.out" "$T/sendmail.out" bash -c 'runner "$0"' "$tier"
 done
 queue_some $((messages / 2 + 1)) "$messages"
-ok "all are delivered" wait_until 30 all_delivered
+ok "all are delivered" wait_until 90 all_delivered
 : >"$T/enough"
 
-wait_until 5 is_empty "$QUEUE" "$MIDQUEUE" "$SLOWQUEUE"
+wait_until 30 is_empty "$QUEUE" "$MIDQUEUE" "$SLOWQUEUE"
 all_empty "no file is left in any tier"
 is "none is delivered twice" "$(cat "$SINK"/mail/*.to | sort | uniq -d)" ""
 is "none is missing" "$(cat "$SINK"/mail/*.to | wc -l)" "$messages"
@@ -55,7 +55,7 @@ ok "messages moved to MIDQUEUE" has_events 20 message-moved /qfwatch/move/to=MID
 ok "messages moved to SLOWQUEUE" has_events 5 message-moved /qfwatch/move/to=SLOWQUEUE
 is "no message moved twice the same way" \
 	"$(events -a message-moved -- /email/local_id /qfwatch/move/to | sort | uniq -d)" ""
-ok "each departure is told" wait_until 3 has_events "$messages" message-departed
+ok "each departure is told" wait_until 10 has_events "$messages" message-departed
 is "once" "$(events -a message-departed -- /email/local_id | sort | uniq -d)" ""
 
 daemon_stop

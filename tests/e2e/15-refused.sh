@@ -51,26 +51,26 @@ listing() {
 before=$(listing)
 daemon_start
 for name in "${names[@]}"; do
-	saw_event 6 "$name: refused" message-refused "/email/local_id=${ids[$name]}"
+	saw_event 10 "$name: refused" message-refused "/email/local_id=${ids[$name]}"
 	is "$name: with a reason" "$(events -a message-refused -w "/email/local_id=${ids[$name]}" -- /event/reason | grep -c ..)" 1
 done
 ok "all are left as they were" test "$(listing)" = "$before"
 is "nothing moved" "$(count_events message-moved)" 0
 daemon_signal HUP
-ok "the policy is loaded again" wait_until 5 has_events 2 policy-loaded
+ok "the policy is loaded again" wait_until 10 has_events 2 policy-loaded
 is "what was told once is not told again" \
 	"$(events -a message-refused -- /email/local_id | sort | uniq -d)" ""
 
 # ---- they are mended
 edit_qf "$QUEUE/qf${ids[d-line]}" '/^d/d'
-ok "without the d line it moves" wait_until 3 only_in "$MIDQUEUE" "${ids[d-line]}"
+ok "without the d line it moves" wait_until 10 only_in "$MIDQUEUE" "${ids[d-line]}"
 cp "$T/body-${ids[no-body]}" "$QUEUE/df${ids[no-body]}"
 edit_qf "$QUEUE/qf${ids[no-body]}" 's/^N3/N4/'
-ok "with its body it moves" wait_until 3 only_in "$MIDQUEUE" "${ids[no-body]}"
+ok "with its body it moves" wait_until 10 only_in "$MIDQUEUE" "${ids[no-body]}"
 echo . >>"$QUEUE/qf${ids[incomplete]}"
-ok "complete it moves" wait_until 3 only_in "$MIDQUEUE" "${ids[incomplete]}"
+ok "complete it moves" wait_until 10 only_in "$MIDQUEUE" "${ids[incomplete]}"
 edit_qf "$QUEUE/qf${ids[negative]}" 's/^N-3/N3/'
-ok "with a sound number it moves" wait_until 3 only_in "$MIDQUEUE" "${ids[negative]}"
+ok "with a sound number it moves" wait_until 10 only_in "$MIDQUEUE" "${ids[negative]}"
 
 daemon_stop
 is "the daemon stops with 0" "$DAEMON_STATUS" 0

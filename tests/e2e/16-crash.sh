@@ -1,4 +1,5 @@
 #!/bin/bash
+# takes: 60
 # Killed before each system call that changes the spool: each message is whole in one tier at once, for every runner, and
 # the next start clears what was left and goes on.
 . "$(dirname "$0")/lib.sh"
@@ -41,7 +42,7 @@ crash_everywhere() {
 			killed_at "$call" "$n" || break
 			killed="$killed $call"
 			[ "$target" = nowhere ] || whole "$id" || unwhole="$unwhole $call $n: $(tier_listing)"
-			timeout 10 "$QFWATCH" run --once -c "$POLICY" >"$T/once.out" 2>&1 || unmended="$unmended $call $n: exit code $?"
+			timeout 60 "$QFWATCH" run --once -c "$POLICY" >"$T/once.out" 2>&1 || unmended="$unmended $call $n: exit code $?"
 			if [ "$target" = nowhere ]; then
 				[ -z "$(tier_listing)" ]
 			else

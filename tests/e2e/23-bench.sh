@@ -1,5 +1,5 @@
 #!/bin/bash
-# takes: 90
+# takes: 180
 # The bench at a tiny scale: that it runs, prints every row, leaves nothing, and can be stopped. Its numbers are not judged: they need a
 # machine of its own.
 . "$(dirname "$0")/lib.sh"
@@ -63,10 +63,10 @@ ok "nothing is left" nothing_in "$T/bench" "$T/memory"
 
 # Stopped in the middle of a row, it leaves neither files nor processes.
 start "$T/stopped.out" "$T/stopped.err" env BENCH_IDLE_SECONDS=60 BUILD="$T/build" QFWATCH="$QFWATCH" "$E2E/../bench/run.sh" idle
-ok "a daemon is watched" wait_until 30 grep -qs '"resynced"' -r "$T/bench" --include events
+ok "a daemon is watched" wait_until 90 grep -qs '"resynced"' -r "$T/bench" --include events
 pid=$STARTED_PID
 kill -TERM "$pid"
-ok "SIGTERM ends it" wait_until 10 process_is_gone "$pid"
-ok "its files go" wait_until 10 nothing_in "$T/bench" "$T/memory"
-ok "so do its processes" wait_until 10 group_is_gone "$pid"
+ok "SIGTERM ends it" wait_until 30 process_is_gone "$pid"
+ok "its files go" wait_until 30 nothing_in "$T/bench" "$T/memory"
+ok "so do its processes" wait_until 30 group_is_gone "$pid"
 e2e_end

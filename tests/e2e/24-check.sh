@@ -44,7 +44,7 @@ listens() {
 found() {
 	is "$1: exit code" "$?" 0
 	is "$1" "$(jq -r --arg at "$2" '.findings[] | select(.pointer == $at) | .text' "$T/check.json")" "$POLICY: $3"
-	timeout 10 "$QFWATCH" run -c "$POLICY" >/dev/null 2>"$T/err"
+	timeout 30 "$QFWATCH" run -c "$POLICY" >/dev/null 2>"$T/err"
 	is "$1: run refuses in these words" "$? $(sed 's/^<3>qfwatch: //' "$T/err" | grep -vF "$POLICY")" "3 $3"
 }
 TIERS="{ \"name\": \"A\", \"directory\": \"$QUEUE\" }, { \"name\": \"B\", \"directory\": \"$MIDQUEUE\" }"
@@ -85,7 +85,7 @@ overlaps() {
 	is "$1: told, and nothing else" "$(cat "$T/out" "$T/err")" "$POLICY: tier B at /tiers/1/directory: $4"
 	is "$1: as JSON" "$("$QFWATCH" check -c "$POLICY" --json | jq -c '[.valid, .tiers, (.findings[] | .kind, .pointer)]')" \
 		'[false,null,"invalid","/tiers/1/directory"]'
-	timeout 10 "$QFWATCH" run -c "$POLICY" >/dev/null 2>"$T/err"
+	timeout 30 "$QFWATCH" run -c "$POLICY" >/dev/null 2>"$T/err"
 	is "$1: run refuses in these words" "$? $(sed 's/^<3>qfwatch: //' "$T/err")" "2 $POLICY: tier B at /tiers/1/directory: $4"
 }
 mkdir -p "$T/q/one" "$T/q/two" "$T/q/one/in"
