@@ -211,7 +211,11 @@ jq -c .rows "$T/out" >"$T/shape.spool"
 run shape --json --by sender
 jq -c .rows "$T/out" >"$T/senders.spool"
 daemon_start
-must wait_until 5 test -S "$SOCKET"
+# is_read CURL-ARGUMENTS...: the daemon knows all messages.
+is_read() {
+	curl -sf -m 10 -o "$T/health" "$@"
+}
+must wait_until 10 is_read --unix-socket "$SOCKET" http://localhost/healthz
 list --json
 is "with a daemon: exit code 0" $? 0
 is "and nothing on stderr" "$(cat "$T/err")" ""
@@ -240,7 +244,7 @@ matches "what the daemon tells steers no terminal either" "$(row "$odd")" '*a\\x
 stand() {
 	[ "$("$QFWATCH" list -c "$POLICY" --json --tier SLOWQUEUE | wc -l)" -eq 401 ]
 }
-ok "all of many are listed" wait_until 10 stand
+ok "all of many are listed" wait_until 20 stand
 is "head ends it quietly" "$("$QFWATCH" list -c "$POLICY" 2>&1 >/dev/null | head -n 1; "$QFWATCH" list -c "$POLICY" 2>"$T/err" |
 	head -n 1 | cut -c 1-2; cat "$T/err")" ID
 
@@ -256,10 +260,11 @@ if [ "$(id -u)" -eq 0 ]; then
 fi
 daemon_stop
 
-PORT=$((20000 + RANDOM % 20000))
+free_port PORT
 (umask 077 && echo 0123456789abcdef0123456789 >"$T/token" && echo another-token-of-some-length >"$T/other")
 policy_write "$RULES" "\"listen\": { \"address\": \"127.0.0.1:$PORT\", \"token_file\": \"$T/token\" },"
 daemon_start
+must wait_until 10 is_read -H "Authorization: Bearer $(cat "$T/token")" "http://127.0.0.1:$PORT/healthz"
 list --json
 is "over TCP with a token" "$? $(wc -l <"$T/out")" "0 405"
 sed "s,$T/token,$T/other," "$POLICY" >"$T/policy.other"

@@ -4,10 +4,7 @@
 e2e_begin
 
 SOCKET=$T/http.sock
-PORT=$((20000 + ($$ + 7777) % 20000))
-while (exec 3<>"/dev/tcp/127.0.0.1/$PORT") 2>/dev/null; do
-	PORT=$((PORT + 1))
-done
+free_port PORT
 
 # status_of CURL-ARGUMENTS...: the status of the answer; 000: none.
 status_of() {
@@ -69,11 +66,12 @@ must wait_until 20 catch_child
 listen_policy ""
 ok "nothing listens any more" wait_until 5 test ! -e "$SOCKET"
 ok "what was run for somebody is ended" wait_until 5 process_is_gone "$CHILD"
-ok "and the daemon rests" wait_until 3 is_at_rest
+ok "and the daemon rests" wait_until 10 is_at_rest
 listen_policy "\"listen\": \"unix:$SOCKET\","
 ok "it answers again" wait_until 5 answers 200 --unix-socket "$SOCKET" http://localhost/healthz
 
 # ---- a doctor that cannot be run: with room for the connection, and none for what it would say
+must wait_until 10 is_at_rest # the last connection is closed
 free=0
 while [ -e "/proc/$DAEMON/fd/$free" ]; do
 	free=$((free + 1))

@@ -26,6 +26,7 @@ e2e_begin() {
 	PASSED=0 FAILED=0 ENDED=0
 	STARTED=() # process groups
 	HOLD_FDS=()
+	PORTS=" " # those that free_port has given
 	trap e2e_cleanup EXIT
 	trap 'exit 130' HUP INT TERM
 	QUEUE=$T/QUEUE MIDQUEUE=$T/MIDQUEUE SLOWQUEUE=$T/SLOWQUEUE
@@ -133,6 +134,20 @@ stays() {
 
 not() {
 	! "$@"
+}
+
+# free_port VARIABLE: a port of 127.0.0.1 that nobody listens on, another one each time. Each test has 200 numbers of its own, below those
+# that the kernel gives to who connects: a test that runs beside it takes none of them while the daemon is away.
+free_port() {
+	local number=${0##*/} port
+	number=${number%%[!0-9]*}
+	while :; do
+		port=$((20000 + 10#${number:-0} * 200 + RANDOM % 200))
+		[ "${PORTS#* "$port" }" = "$PORTS" ] || continue
+		(exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
+	done
+	PORTS+="$port "
+	printf -v "$1" %s "$port"
 }
 
 pass() {
