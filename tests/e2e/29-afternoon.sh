@@ -62,8 +62,10 @@ ok "after the third attempt it stands in MIDQUEUE" wait_until 5 only_in "$MIDQUE
 "$QFWATCH" plan -c "$POLICY" >"$T/planned" 2>"$T/planned.err"
 is "plan: exit code" "$?" 0
 matches "it lists the tiers" "$(cat "$T/planned")" '*MIDQUEUE*ICEQUEUE*'
+must wait_until 5 has_event message-moved "/email/local_id=$ID" /qfwatch/move/to=MIDQUEUE # and lets go of it
 run_queue "$MIDQUEUE"
 ok "after the fourth in the new tier" wait_until 5 only_in "$T/ICEQUEUE" "$ID"
+must wait_until 5 has_event message-moved "/email/local_id=$ID" /qfwatch/move/to=ICEQUEUE
 sink_accept
 run_queue "$T/ICEQUEUE"
 ok "from where it is delivered" wait_until 5 is_delivered defer.reader@example.net
