@@ -180,11 +180,12 @@ printing() {
 	due ANY 3
 	test -s "$T/late"
 }
-ok "who follows later" wait_until 10 printing
+ok "who follows later" wait_until 20 printing
 is "gets only what is new" "$(grep -c '"started"' "$T/late")" 0
 kill "$STARTED_PID"
 
-# A rotation that copies and truncates.
+# A rotation that copies and truncates, when all has been told.
+must wait_until 5 has_event message-moved "/email/local_id=$ID"
 must wait_until 5 all_followed "$T/followed"
 before=$(wc -l <"$T/followed")
 cp "$EVENTS" "$EVENTS.copy"
