@@ -38,7 +38,8 @@ queue_message "$QUEUE" defer.a@example.net
 queue_message "$QUEUE" defer.b@example.net
 due=$ID
 daemon_start
-must wait_until 5 test -S "$SOCKET"
+# All is read: until then an attempt is no news.
+must wait_until 10 run status
 rewrite_qf "$QUEUE/qf$due" 3
 must wait_until 5 only_in "$MIDQUEUE" "$due"
 run status
@@ -96,7 +97,7 @@ start "$T/tmux.out" "$T/tmux.out" tmux -u -f "$T/tmux.conf" -D
 tmux_answers() {
 	tmux -u list-sessions -F x 2>/dev/null
 }
-must wait_until 5 tmux_answers
+must wait_until 20 tmux_answers
 # open SIZE-X SIZE-Y [TERM]: top in a terminal of that size; what is left when it ends is seen after it
 open() {
 	tmux -u new-session -d -s top -x "$1" -y "$2" "stty -g >$T/stty.1; TERM=${3:-tmux-256color} LC_ALL=C.UTF-8 $QFWATCH top -d 0.2 -c $POLICY

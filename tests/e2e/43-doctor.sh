@@ -1,4 +1,5 @@
 #!/bin/bash
+# takes: 90
 # doctor: silent on a sound installation, and one test for each finding that breaks the installation in that way, and in no
 # other. Installations are made up below $T, processes too, so that nothing of this machine is looked at; then a real
 # sendmail, a real daemon, and the machine's own /proc.
@@ -8,8 +9,8 @@ e2e_begin
 ROOT=$T/root PROC=$T/root/proc
 OTHER=$(mktemp -d /dev/shm/qfwatch-e2e.XXXXXX 2>/dev/null) # another file system, where there is one
 trap 'status=$?; rm -rf "$OTHER"; (exit $status); e2e_cleanup' EXIT
-NOW=$(date +%s)
 TESTED=" "
+"$QFWATCH" doctor --list >"$T/findings"
 
 # ---- a sound installation -----------------------------------------------------------------------------------------------
 
@@ -43,8 +44,10 @@ fake_daemon() {
 
 # message DIRECTORY ID ATTEMPTS AGE [SINCE-ATTEMPT]: a message as sendmail leaves it, tried a minute ago
 message() {
+	local now
+	now=$(date +%s)
 	printf 'V8\nT%s\nK%s\nN%s\nP30000\nMDeferred: Connection refused by mx.example.net.\nS<sender@example.test>\nRPFD:<a@example.net>\n.\n' \
-		$((NOW - $4)) $((NOW - ${5:-60})) "$3" >"$1/qf$2"
+		$((now - $4)) $((now - ${5:-60})) "$3" >"$1/qf$2"
 	echo body >"$1/df$2"
 	chmod 0600 "$1/qf$2" "$1/df$2"
 }
@@ -107,7 +110,7 @@ finds() {
 	# shellcheck disable=SC2086
 	wanted=$(printf '%s\n' $wanted | sort -u | tr '\n' ' ')
 	for id in $wanted; do
-		"$QFWATCH" doctor --list | grep -q "^$id  *note " || code=1
+		grep -q "^$id  *note " "$T/findings" || code=1
 	done
 	if [ "$found" != "$wanted" ] || [ "$CODE" -ne "$code" ]; then
 		fail "$what" "expected: $wanted, exit code $code" "found:    $found, exit code $CODE" "$(cat "$T/doctor.err")" \
@@ -547,7 +550,7 @@ doctor
 finds "an endless queue of notifications" event-queue
 
 TESTED="${TESTED}daemon-trouble " # below, with a real one
-for id in $("$QFWATCH" doctor --list | cut -d ' ' -f 1); do
+for id in $(cut -d ' ' -f 1 "$T/findings"); do
 	case $TESTED in
 	*" $id "*) ;;
 	*) fail "every finding has its test" "none for $id" ;;
@@ -593,7 +596,7 @@ done
 runners_are_there() {
 	[ -s "$QUEUE.pid" ] && [ -s "$MIDQUEUE.pid" ] && [ -s "$SLOWQUEUE.pid" ]
 }
-must wait_until 10 runners_are_there
+must wait_until 20 runners_are_there
 # They have left our process groups for sessions of their own: to be ended with the rest.
 for runner in "$QUEUE" "$MIDQUEUE" "$SLOWQUEUE"; do
 	STARTED+=("$(head -n 1 "$runner.pid")")
@@ -607,7 +610,7 @@ real() {
 real_is_sound() {
 	[ -z "$(real)" ]
 }
-ok "a real sendmail, a real daemon: nothing is found" wait_until 5 real_is_sound
+ok "a real sendmail, a real daemon: nothing is found" wait_until 20 real_is_sound
 matches "it sees the runners' intervals" "$("$TOOLS/jsonq" "$T/doctor.json" /checked)" "*tier QUEUE: its queue is run every 1m*tier MIDQUEUE: its queue is run every 30m*tier SLOWQUEUE: its queue is run every 1h30m*"
 matches "it sees which lock sendmail takes" "$("$TOOLS/jsonq" "$T/doctor.json" /checked)" "*sendmail locks with flock*"
 matches "it asks the daemon" "$("$TOOLS/jsonq" "$T/doctor.json" /checked)" "*the daemon's own report*"
@@ -615,22 +618,22 @@ mv "$MIDQUEUE" "$T/MIDQUEUE.away"
 finds_trouble() {
 	[ "$(real)" = "daemon-trouble tier-missing " ] && grep -q 'tier-lost: tier MIDQUEUE is lost' "$T/doctor.json"
 }
-ok "a tier goes away: the daemon says so, too" wait_until 10 finds_trouble
+ok "a tier goes away: the daemon says so, too" wait_until 20 finds_trouble
 mv "$T/MIDQUEUE.away" "$MIDQUEUE"
-ok "a tier comes back" wait_until 10 real_is_sound
+ok "a tier comes back" wait_until 20 real_is_sound
 # What is right, but cannot be done: somebody else has that port.
 sed -i 's|"listen": "[^"]*"|"listen": "127.0.0.1:'"$SINK_PORT"'"|' "$POLICY"
 finds_old_policy() {
 	[ "$(real)" = "old-policy " ]
 }
-ok "the daemon refuses a policy: that is found" wait_until 10 finds_old_policy
+ok "the daemon refuses a policy: that is found" wait_until 20 finds_old_policy
 policy_write "$RULES" '"allow_delete": true, "listen": "unix:'"$T"'/http.sock",'
-ok "and that it took the next one" wait_until 10 real_is_sound
+ok "and that it took the next one" wait_until 20 real_is_sound
 kill "$(head -n 1 "$MIDQUEUE.pid")"
 finds_no_runner() {
 	[ "$(real)" = "no-queue-runner " ]
 }
-ok "a runner ends: that is found" wait_until 10 finds_no_runner
+ok "a runner ends: that is found" wait_until 20 finds_no_runner
 # Somebody who may not even look into the tiers.
 if [ "$(id -u)" -eq 0 ]; then
 	chmod 0755 "$T" "$T/run"

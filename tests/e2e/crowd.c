@@ -170,7 +170,7 @@ static void garbage(int count, unsigned seed)
 		}
 		send_text(fd, buffer, make_garbage(buffer, sizeof buffer, &seed));
 		shutdown(fd, SHUT_WR);
-		end(fd, 2000);
+		end(fd, 10000);
 	}
 	report();
 }
