@@ -1,5 +1,5 @@
 #!/bin/bash
-# takes: 40
+# takes: 120
 # The numbers, as a real Prometheus and a real node_exporter see them: both read them, they are what the spool and the events say,
 # the alerts of contrib/prometheus are evaluated, and every expression of contrib/grafana answers.
 . "$(dirname "$0")/lib.sh"
@@ -10,15 +10,6 @@ CONTRIB=$E2E/../../contrib
 TEXTFILES=$T/textfiles
 mkdir -m 0755 "$TEXTFILES"
 
-# free_port: a port of 127.0.0.1 that nobody listens on.
-free_port() {
-	local port
-	while port=$((20000 + RANDOM % 12000)); do
-		(exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
-	done
-	echo "$port"
-}
-
 # put_message DIRECTORY ID N [AGE [LINE]]: df and qf, as sendmail leaves them.
 put_message() {
 	echo "body of $2" >"$1/df$2"
@@ -28,9 +19,9 @@ put_message() {
 	mv "$1/tf$2" "$1/qf$2"
 }
 
-QFWATCH_PORT=$(free_port)
-NODE_PORT=$(free_port)
-PROMETHEUS_PORT=$(free_port)
+free_port QFWATCH_PORT
+free_port NODE_PORT
+free_port PROMETHEUS_PORT
 KEYS="\"listen\": \"127.0.0.1:$QFWATCH_PORT\", \"metrics\": { \"textfile\": \"$TEXTFILES/qfwatch.prom\", \"every\": \"1s\" }, \"allow_delete\": true,"
 RULES="$THREE_RULES, { \"name\": \"a \\\"quoted\\\" name\", \"tier\": \"SLOWQUEUE\", \"when\": { \"age\": \"6d\" }, \"then\": { \"delete\": true } }"
 
@@ -83,9 +74,9 @@ answers() {
 	[ "$(value "$1")" = "$2" ]
 }
 
-ok "Prometheus scrapes the daemon" wait_until 15 answers 'up{job="qfwatch"}' 1
-ok "and node_exporter" wait_until 5 has 'qfwatch_textfile_timestamp_seconds{job="node"}'
-ok "which took the file without complaint" answers 'node_textfile_scrape_error' 0
+ok "Prometheus scrapes the daemon" wait_until 60 answers 'up{job="qfwatch"}' 1
+ok "and node_exporter" wait_until 30 has 'qfwatch_textfile_timestamp_seconds{job="node"}'
+ok "which took the file without complaint" wait_until 10 answers 'node_textfile_scrape_error' 0
 
 # ---- traffic: moves, a deletion, a refusal, a departure, attempts, a new policy; over some scrapes --------------------------
 
@@ -101,7 +92,7 @@ must wait_until 5 has_event message-refused
 scraped() {
 	[ "$(value 'sum(qfwatch_messages_moved_total{job="qfwatch"})')" -ge "$1" ] 2>/dev/null
 }
-ok "eight moves are seen" wait_until 5 scraped 8
+ok "eight moves are seen" wait_until 30 scraped 8
 for number in 11 12 13 14; do
 	put_message "$QUEUE" "moves$number" 11
 done
@@ -110,35 +101,46 @@ rewrite_qf "$QUEUE/qfwaits1" 2
 daemon_signal HUP
 must wait_until 5 has_events 16 message-moved
 must wait_until 5 has_event message-departed
-ok "and eight more" wait_until 5 scraped 16
+ok "and eight more" wait_until 30 scraped 16
+
+# number WHAT EXPRESSION EXPECTED: the value of its only series; a scrape that a busy machine has cost is made up for by the next.
+number() {
+	if wait_until 10 answers "$2" "$3"; then
+		pass "$1"
+	else
+		fail "$1" "expected: $3" "found:    $(value "$2")"
+	fi
+}
 
 # numbers_are JOB: what Prometheus has by that way is what the events and the spool say.
 numbers_are() {
-	is "$1: moves by flow" "$(value "qfwatch_messages_moved_total{job=\"$1\",from=\"QUEUE\",to=\"MIDQUEUE\"}")" \
+	number "$1: moves by flow" "qfwatch_messages_moved_total{job=\"$1\",from=\"QUEUE\",to=\"MIDQUEUE\"}" \
 		"$(count_events message-moved /qfwatch/move/from=QUEUE)"
-	is "$1: acts by rule" "$(value "qfwatch_rule_actions_total{job=\"$1\",rule=\"ten attempts\"}")" \
+	number "$1: acts by rule" "qfwatch_rule_actions_total{job=\"$1\",rule=\"ten attempts\"}" \
 		"$(count_events message-moved "/qfwatch/move/rule=ten attempts")"
-	is "$1: deletions" "$(value "sum(qfwatch_messages_deleted_total{job=\"$1\"})")" "$(count_events message-deleted)"
-	is "$1: a rule with a quoted name" "$(value "qfwatch_rule_actions_total{job=\"$1\",rule=\"a \\\"quoted\\\" name\"}")" 1
-	is "$1: refusals" "$(value "sum(qfwatch_messages_refused_total{job=\"$1\"})")" "$(count_events message-refused)"
-	is "$1: departures" "$(value "sum(qfwatch_messages_departed_total{job=\"$1\"})")" "$(count_events message-departed)"
-	is "$1: what the first scan found did not arrive" "$(value "sum(qfwatch_messages_tracked_total{job=\"$1\"}) - sum(qfwatch_messages_arrived_total{job=\"$1\"})")" 3
-	is "$1: messages" "$(value "sum(qfwatch_messages{job=\"$1\"})")" "$(find "$QUEUE" "$MIDQUEUE" "$SLOWQUEUE" -name 'qf*' | wc -l)"
-	is "$1: bytes" "$(value "sum(qfwatch_message_body_bytes{job=\"$1\"})")" "$(cat "$QUEUE"/df* "$MIDQUEUE"/df* "$SLOWQUEUE"/df* | wc -c)"
-	is "$1: older than a day, in QUEUE" "$(value "qfwatch_messages_older_than{job=\"$1\",tier=\"QUEUE\",age=\"1d\"}")" 3
-	is "$1: older than three days" "$(value "qfwatch_messages_older_than{job=\"$1\",tier=\"QUEUE\",age=\"3d\"}")" 1
-	is "$1: reactions are timed" "$(value "qfwatch_reaction_seconds_count{job=\"$1\"}")" "$(count_events message-moved)"
-	is "$1: the policy was read twice" "$(value "qfwatch_policy_reloads_total{job=\"$1\",result=\"taken\"}")" 2
-	is "$1: nothing is dropped" "$(value "qfwatch_events_dropped_total{job=\"$1\",sink=\"$EVENTS\"}")" 0
-	is "$1: all events are written" "$(value "qfwatch_events_written_total{job=\"$1\",sink=\"$EVENTS\"}")" "$(wc -l <"$EVENTS")"
+	number "$1: deletions" "sum(qfwatch_messages_deleted_total{job=\"$1\"})" "$(count_events message-deleted)"
+	number "$1: a rule with a quoted name" "qfwatch_rule_actions_total{job=\"$1\",rule=\"a \\\"quoted\\\" name\"}" 1
+	number "$1: refusals" "sum(qfwatch_messages_refused_total{job=\"$1\"})" "$(count_events message-refused)"
+	number "$1: departures" "sum(qfwatch_messages_departed_total{job=\"$1\"})" "$(count_events message-departed)"
+	number "$1: what the first scan found did not arrive" "sum(qfwatch_messages_tracked_total{job=\"$1\"}) - sum(qfwatch_messages_arrived_total{job=\"$1\"})" 3
+	number "$1: messages" "sum(qfwatch_messages{job=\"$1\"})" "$(find "$QUEUE" "$MIDQUEUE" "$SLOWQUEUE" -name 'qf*' | wc -l)"
+	number "$1: bytes" "sum(qfwatch_message_body_bytes{job=\"$1\"})" "$(cat "$QUEUE"/df* "$MIDQUEUE"/df* "$SLOWQUEUE"/df* | wc -c)"
+	number "$1: older than a day, in QUEUE" "qfwatch_messages_older_than{job=\"$1\",tier=\"QUEUE\",age=\"1d\"}" 3
+	number "$1: older than three days" "qfwatch_messages_older_than{job=\"$1\",tier=\"QUEUE\",age=\"3d\"}" 1
+	number "$1: reactions are timed" "qfwatch_reaction_seconds_count{job=\"$1\"}" "$(count_events message-moved)"
+	number "$1: the policy was read twice" "qfwatch_policy_reloads_total{job=\"$1\",result=\"taken\"}" 2
+	number "$1: nothing is dropped" "qfwatch_events_dropped_total{job=\"$1\",sink=\"$EVENTS\"}" 0
+	number "$1: all events are written" "qfwatch_events_written_total{job=\"$1\",sink=\"$EVENTS\"}" "$(wc -l <"$EVENTS")"
 }
 
-ok "the file follows" wait_until 5 answers 'sum(qfwatch_messages_moved_total{job="node"})' 16
-ok "both have the departure" wait_until 5 answers 'sum(qfwatch_messages_departed_total)' 2
+ok "the file follows" wait_until 30 answers 'sum(qfwatch_messages_moved_total{job="node"})' 16
+ok "both have the departure" wait_until 30 answers 'sum(qfwatch_messages_departed_total)' 2
+# SIGHUP is taken between two turns, whatever else goes on.
+must wait_until 5 has_events 2 policy-loaded
 numbers_are qfwatch
 numbers_are node
-oldest=$(value 'time() - qfwatch_oldest_message_timestamp_seconds{job="qfwatch",tier="QUEUE"}')
-ok "the oldest message of QUEUE has its age" test "${oldest%.*}" -ge 270000 -a "${oldest%.*}" -le 270200
+ok "the oldest message of QUEUE has its age" wait_until 10 has \
+	'time() - qfwatch_oldest_message_timestamp_seconds{job="qfwatch",tier="QUEUE"} >= 270000 <= 270300'
 
 ask "$QFWATCH_PORT/metrics" >"$T/live.txt"
 ok "promtool check metrics, live" "$BIN/promtool" check metrics <"$T/live.txt"
@@ -147,8 +149,9 @@ ok "promtool check metrics, the file" "$BIN/promtool" check metrics <"$TEXTFILES
 is "without a word, too" "$(cat "$T/ok.out")" ""
 matches "the type is that of the format" "$(curl -sI -m 5 "http://127.0.0.1:$QFWATCH_PORT/metrics" | tr -d '\r' | grep -i '^content-type')" \
 	"*text/plain; version=0.0.4*"
-is "the process is the daemon's" "$(value 'process_open_fds{job="qfwatch"} > 5 and process_resident_memory_bytes{job="qfwatch"} > 1e6 and process_start_time_seconds{job="qfwatch"} > 1e9' | grep -c '^[0-9]*$')" 1
-is "node_exporter keeps its own process to itself" "$(value 'count(process_open_fds{job="node"})')" 1
+ok "the process is the daemon's" wait_until 10 has \
+	'process_open_fds{job="qfwatch"} > 5 and process_resident_memory_bytes{job="qfwatch"} > 1e6 and process_start_time_seconds{job="qfwatch"} > 1e9'
+number "node_exporter keeps its own process to itself" 'count(process_open_fds{job="node"})' 1
 
 # ---- the dashboard: every expression answers -----------------------------------------------------------------------------
 
@@ -157,14 +160,14 @@ while IFS= read -r expression; do
 	expressions=$((expressions + 1))
 	expression=${expression//\$__rate_interval/15s}
 	expression=${expression//\$instance/.*}
-	has "$expression" || empty+="$expression: $(query "$expression" | head -c 200)"$'\n'
+	wait_until 10 has "$expression" || empty+="$expression: $(query "$expression" | head -c 200)"$'\n'
 done < <(jq -r '.panels[].targets[]?.expr' "$CONTRIB/grafana/dashboard.json")
 is "all $expressions expressions of the dashboard answer" "$empty" ""
 at_most "there are some: 40 less than" 40 "$expressions"
 while IFS= read -r expression; do
 	is "an annotation is understood" "$(query "${expression//\$instance/.*}" | jq -r .status)" success
 done < <(jq -r '.annotations.list[].expr' "$CONTRIB/grafana/dashboard.json")
-is "the choice of instances is a label that there is" "$(value 'count(count by (instance) (qfwatch_build_info))')" 2
+number "the choice of instances is a label that there is" 'count(count by (instance) (qfwatch_build_info))' 2
 # Every metric of ours that an expression names is one that we have.
 grep -oh 'qfwatch_[a-z_]*' "$CONTRIB"/prometheus/*.yml "$CONTRIB/grafana/dashboard.json" | sort -u >"$T/named"
 grep -oh '^\(# TYPE \)\?qfwatch_[a-z_]*' "$T/live.txt" "$TEXTFILES/qfwatch.prom" | sed 's/^# TYPE //' | sort -u >"$T/known"
@@ -183,30 +186,34 @@ alert_is() {
 all_evaluated() {
 	[ "$(rules | grep -c ' ok ')" -eq "$alerts" ]
 }
-ok "Prometheus evaluates all $alerts alerts" wait_until 5 all_evaluated
-ok "one message is refused: that is told" wait_until 5 alert_is QfwatchMessagesRefused '\(pending\|firing\)'
-is "and nothing else" "$(rules | grep -v ' inactive ' | cut -d ' ' -f 1)" QfwatchMessagesRefused
+ok "Prometheus evaluates all $alerts alerts" wait_until 30 all_evaluated
+ok "one message is refused: that is told" wait_until 30 alert_is QfwatchMessagesRefused '\(pending\|firing\)'
+only_told() {
+	[ "$(rules | grep -v ' inactive ' | cut -d ' ' -f 1)" = "$1" ]
+}
+# But for a scrape that came too late.
+ok "and nothing else" wait_until 30 only_told QfwatchMessagesRefused
 mv "$MIDQUEUE" "$T/away"
 echo '{' >"$POLICY.bad" && mv "$POLICY.bad" "$POLICY"
 must wait_until 5 has_event tier-lost
-ok "a lost tier is told" wait_until 5 alert_is QfwatchTierLost '\(pending\|firing\)'
-ok "a rejected policy is told" wait_until 5 alert_is QfwatchPolicyRejected '\(pending\|firing\)'
+ok "a lost tier is told" wait_until 30 alert_is QfwatchTierLost '\(pending\|firing\)'
+ok "a rejected policy is told" wait_until 30 alert_is QfwatchPolicyRejected '\(pending\|firing\)'
 one_is_lost() {
 	[ "$(value 'qfwatch_tier_directories{job="qfwatch",state="lost"} > 0')" = 1 ]
 }
-ok "which one is in the numbers" wait_until 5 one_is_lost
+ok "which one is in the numbers" wait_until 30 one_is_lost
 mv "$T/away" "$MIDQUEUE"
 policy_write "$RULES" "$KEYS"
-ok "found again" wait_until 8 alert_is QfwatchTierLost inactive
+ok "found again" wait_until 30 alert_is QfwatchTierLost inactive
 policy_text "$RULES" "$KEYS" | sed "s|\"sinks\": \[|&{ \"type\": \"unix\", \"path\": \"$T/nobody.sock\" },|" >"$POLICY.new"
 mv "$POLICY.new" "$POLICY"
-ok "a sink that nobody reads is told" wait_until 8 alert_is QfwatchSinkDown '\(pending\|firing\)'
-ok "its events wait" answers "qfwatch_event_sink_waiting_bytes{job=\"qfwatch\",sink=\"$T/nobody.sock\"} > bool 0" 1
-is "the other one works" "$(value "qfwatch_event_sink_up{job=\"qfwatch\",sink=\"$EVENTS\"}")" 1
+ok "a sink that nobody reads is told" wait_until 30 alert_is QfwatchSinkDown '\(pending\|firing\)'
+ok "its events wait" wait_until 10 answers "qfwatch_event_sink_waiting_bytes{job=\"qfwatch\",sink=\"$T/nobody.sock\"} > bool 0" 1
+number "the other one works" "qfwatch_event_sink_up{job=\"qfwatch\",sink=\"$EVENTS\"}" 1
 policy_write "$RULES" "$KEYS"
 daemon_stop
-ok "a daemon that is gone is told" wait_until 8 alert_is QfwatchDown '\(pending\|firing\)'
-ok "its file stays, with its age" answers "time() - qfwatch_textfile_timestamp_seconds < bool 60" 1
+ok "a daemon that is gone is told" wait_until 30 alert_is QfwatchDown '\(pending\|firing\)'
+ok "its file stays, with its age" wait_until 10 answers "time() - qfwatch_textfile_timestamp_seconds < bool 60" 1
 is "and nothing beside it" "$(ls "$TEXTFILES")" qfwatch.prom
 
 # ---- the file: refused, mended; another policy ----------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import {contrasts, layout, structure} from './page-looks.mjs';
 
 const [, , playwright, executablePath, screenshots] = process.argv;
 const {chromium} = createRequire(path.resolve(playwright, 'package.json'))('playwright-core');
-const PATIENCE = 10000;
+const PATIENCE = 30000;
 
 const say = (...fields) =>
 	process.stdout.write(fields.map((field) => String(field).replace(/[\t\n]/g, ' ')).join('\t') + '\n');
@@ -28,12 +28,14 @@ const none = (what, list) => check(what, list.length === 0, list.slice(0, 8).joi
 let browser, page, base;
 const forbidden = []; // what no page may do
 let expected = null; // a pattern for what the console may say meanwhile
+let said = 0; // how often it did
 const under_way = new Map();
 
 async function begin(url, options = {}) {
 	base = new URL(url);
 	browser ??= await chromium.launch({
 		executablePath,
+		timeout: 3 * PATIENCE,
 		args: [
 			'--headless',
 			'--no-sandbox',
@@ -62,7 +64,8 @@ async function begin(url, options = {}) {
 	page.setDefaultTimeout(PATIENCE);
 	page.on('console', (message) => {
 		if (message.type() === 'error' || message.type() === 'warning')
-			if (!expected?.test(message.text())) forbidden.push(`console: ${message.text()}`);
+			if (expected?.test(message.text())) said++;
+			else forbidden.push(`console: ${message.text()}`);
 	});
 	page.on('pageerror', (error) => forbidden.push(`error: ${error.stack}`));
 	page.on('request', (request) => {
@@ -316,6 +319,7 @@ const steps = {
 
 	async missing(id) {
 		expected = /404/;
+		said = 0;
 		await page.fill('#wanted', id);
 		await page.press('#wanted', 'Enter');
 		await comes(`a message that is nowhere: ${id}`, () => {
@@ -323,6 +327,9 @@ const steps = {
 
 			return (text.trim() !== '' && !text.startsWith('Asking')) || text;
 		});
+		// The console's word of it may come later than the answer.
+		for (const until = Date.now() + PATIENCE; !said && Date.now() < until; )
+			await new Promise((resolve) => setTimeout(resolve, 40));
 		expected = null;
 	},
 
@@ -584,9 +591,11 @@ const steps = {
 	// A daemon that is slow to answer is waited for, and asked no second time meanwhile.
 	async slow() {
 		let asked = 0;
+		let answer;
+		const looked = new Promise((resolve) => (answer = resolve));
 
 		await page.route('**/api/v1/status', async (route) => {
-			if (asked++ === 0) await new Promise((resolve) => setTimeout(resolve, 5500));
+			if (asked++ === 0) await looked;
 			await route.continue();
 		});
 		await comes('that the daemon is slow is told', () => {
@@ -595,6 +604,7 @@ const steps = {
 			return text.includes('slow') || text;
 		});
 		check('and it is asked once', asked === 1, asked);
+		answer();
 		await comes('and when it answers all is sound', stateIs, 'sound');
 		await page.unrouteAll({behavior: 'wait'});
 	},
