@@ -550,12 +550,12 @@ doctor
 finds "an endless queue of notifications" event-queue
 
 TESTED="${TESTED}daemon-trouble " # below, with a real one
-for id in $(cut -d ' ' -f 1 "$T/findings"); do
+while read -r id _; do
 	case $TESTED in
 	*" $id "*) ;;
 	*) fail "every finding has its test" "none for $id" ;;
 	esac
-done
+done <"$T/findings"
 
 # ---- nothing is changed, whatever it meets ---------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ e2e_begin() {
 	PASSED=0 FAILED=0 ENDED=0
 	STARTED=() # process groups
 	HOLD_FDS=()
-	PORTS=" " # those that free_port has given
+	GIVEN_PORTS=" " # those that free_port has given
 	trap e2e_cleanup EXIT
 	trap 'exit 130' HUP INT TERM
 	QUEUE=$T/QUEUE MIDQUEUE=$T/MIDQUEUE SLOWQUEUE=$T/SLOWQUEUE
@@ -143,10 +143,10 @@ free_port() {
 	number=${number%%[!0-9]*}
 	while :; do
 		port=$((20000 + 10#${number:-0} * 200 + RANDOM % 200))
-		[ "${PORTS#* "$port" }" = "$PORTS" ] || continue
+		[ "${GIVEN_PORTS#* "$port" }" = "$GIVEN_PORTS" ] || continue
 		(exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
 	done
-	PORTS+="$port "
+	GIVEN_PORTS+="$port "
 	printf -v "$1" %s "$port"
 }
 
