@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -100,9 +101,10 @@ static void tail_text(struct tail *tail, char *text)
 }
 
 /* Reads once. Returns false when there is nothing to read now or any more. */
+#define AT_ONCE 16384
 static bool read_some(struct run *run)
 {
-	char bytes[16384];
+	char bytes[AT_ONCE];
 	ssize_t n;
 
 	if (run->pipe < 0)
@@ -318,12 +320,17 @@ static int reap(const struct run *run, int *ret_status)
 	return 0;
 }
 
-/* What it wrote itself is in the pipe. What its children have still to say gets a moment; it is a
- * limit in time, for they may never stop. */
+/* What it wrote itself is in the pipe, and is read however late this thread gets to it. What its
+ * children have still to say gets a moment; it is a limit in time, for they may never stop. */
 static void drain(struct run *run)
 {
 	int64_t until = clock_monotonic() + DRAIN;
+	int own = 0;
 
+	if (run->pipe >= 0 && ioctl(run->pipe, FIONREAD, &own) < 0)
+		own = 0;
+	for (; own > 0 && read_some(run); own -= AT_ONCE)
+		;
 	while (run->pipe >= 0 && clock_monotonic() < until) {
 		struct pollfd fd = {.fd = run->pipe, .events = POLLIN};
 

@@ -47,6 +47,14 @@ void testing_must_read(const char *a, const char *b, const char *what, const cha
 
 typedef void testing_body(void);
 
+/* Milliseconds in which whatever is waited for comes, on a slow and busy machine too: who waits
+ * longer waits for nothing. */
+#define TESTING_OVERDUE 120000
+
+/* For a loop that asks again and again: lets a moment pass. Returns false when what it asks for is
+ * overdue. *since is 0 at first. */
+bool testing_again(int64_t *since);
+
 /* Runs body in a forked process, with a time limit. Returns its exit code, 0: all is well. */
 #define TESTING_SKIPPED 77
 int testing_apart(testing_body *body);
@@ -145,6 +153,11 @@ void testing_release(struct testing_holder *holder);
  * Skips where that may not be changed. */
 #define TESTING_SMALL_QUEUE 32
 void testing_small_queue(void (*open)(void));
+
+/* Around the making of any other instance: the test of another program that runs at this time does
+ * not make its queue small. In a testing_small_queue they change nothing. */
+int testing_keep_queue(void);
+void testing_let_queue(int guard);
 
 /* ---- for cmocka ---- */
 
