@@ -63,10 +63,14 @@ int drive_apply(const char *tiers, const char *rules)
 
 void drive_start(const char *tiers, const char *rules, enum engine_mode mode, bool dry_run)
 {
+	int guard;
+
 	drive_events = events_new(dry_run);
 	drive_engine = engine_new(drive_events, mode, dry_run);
 	check(drive_events && drive_engine);
+	guard = testing_keep_queue();
 	check_equal(drive_apply(tiers, rules), 0);
+	testing_let_queue(guard);
 	started = clock_now();
 	drive_turns();
 }
@@ -114,7 +118,7 @@ void drive_wait(void)
 		for (unsigned i = 0; i < ENGINE_WORKERS; i++)
 			fds[i] = (struct pollfd){.fd = engine_worker_fd(drive_engine, i),
 						 .events = POLLIN};
-		check(poll(fds, ENGINE_WORKERS, 20000) > 0);
+		check(poll(fds, ENGINE_WORKERS, TESTING_OVERDUE) > 0);
 		drive_turns();
 	}
 }

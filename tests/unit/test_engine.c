@@ -585,7 +585,7 @@ static void failed_and_tried_again(void)
 
 static void age_is_a_deadline(void)
 {
-	int64_t now = clock_now(), created = now / CLOCK_SECOND - 100, due;
+	int64_t created = clock_now() / CLOCK_SECOND - 100, due;
 	struct testing_message message = {.id = "1", .created = created};
 
 	testing_queue("Q", false);
@@ -606,7 +606,7 @@ static void age_is_a_deadline(void)
 	check_equal(engine_deadline(drive_engine), due);
 	engine_turn(drive_engine, due);
 	check(testing_stands("M", "1"));
-	drive_shift = due - now;
+	drive_shift += due - drive_now();
 	drive_turns();
 	drive_told("message-moved 1 Q->M: age 3m20s >= 3m20s");
 	drive_told_nothing;
@@ -638,17 +638,17 @@ static void clock_is_set(void)
 	drive_turns();
 	drive_told_nothing;
 	check_equal(engine_deadline(drive_engine), (message.created + 200) * CLOCK_SECOND);
-	drive_shift = 201 * DRIVE_SECOND;
+	drive_shift += (message.created + 201) * CLOCK_SECOND - drive_now();
 	engine_clock_set(drive_engine);
 	drive_turns();
-	check(strncmp(drive_next(), "message-moved 1 Q->M: age 3m2", 29) == 0);
+	drive_told("message-moved 1 Q->M: age 3m21s >= 3m20s");
 	drive_finish();
 }
 
 /* ---- what notifications do not tell ---- */
 
 /* A store into memory that a file is mapped to: the kernel tells nobody. */
-static void reconciled(bool same_time)
+static void reconciled(bool as_young)
 {
 	struct stat stat;
 	char *text, *place;
@@ -658,6 +658,8 @@ static void reconciled(bool same_time)
 	testing_queue("M", true);
 	testing_queue("S", false);
 	testing_enqueue("Q", "1", 2);
+	/* However long it takes until it is read. */
+	testing_make_old("Q/qf1", as_young ? -3600 : 3600);
 	fd = open("Q/qf1", O_RDWR | O_CLOEXEC);
 	check(fd >= 0 && fstat(fd, &stat) == 0);
 	text = mmap(NULL, (size_t)stat.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -669,9 +671,11 @@ static void reconciled(bool same_time)
 	place = memmem(text, (size_t)stat.st_size, "\nN2\n", 4);
 	check(place != NULL);
 	place[2] = '3';
-	if (same_time)
-		check(utimensat(AT_FDCWD, "Q/qf1", (struct timespec[]){stat.st_atim, stat.st_mtim},
-				0) == 0);
+	/* Not all file systems change the time for such a store. */
+	if (!as_young)
+		stat.st_mtim.tv_sec++;
+	check(utimensat(AT_FDCWD, "Q/qf1", (struct timespec[]){stat.st_atim, stat.st_mtim}, 0) ==
+	      0);
 	drive_turns();
 	drive_later(3500 * DRIVE_SECOND);
 	drive_told_nothing;

@@ -134,9 +134,9 @@ static void due_in_time(void)
 	start(DRIVE_MOVE("Q", "\"age\":\"1h\"", "M"));
 	drive_turns();
 	check_equal(counts().moved, 0);
-	drive_later(3590 * DRIVE_SECOND);
+	drive_later((now + 3599) * DRIVE_SECOND - drive_now());
 	check_equal(counts().moved, 0);
-	drive_later(20 * DRIVE_SECOND);
+	drive_later(DRIVE_SECOND);
 	check_equal(counts().moved, MANY);
 	drive_finish();
 }

@@ -162,7 +162,7 @@ static void unmounted(void)
 	while (engine_is_waiting(drive_engine)) {
 		struct pollfd worker = {.fd = engine_worker_fd(drive_engine, 0), .events = POLLIN};
 
-		check(poll(&worker, 1, 10000) == 1);
+		check(poll(&worker, 1, TESTING_OVERDUE) == 1);
 		drive_turns();
 	}
 	for (int i = 0; i < 3; i++) {

@@ -51,7 +51,7 @@ static struct gather_batch *wait_for_one(void)
 	struct gather_batch *batch;
 
 	while (!(batch = gather_take(gather)))
-		check(fd.fd >= 0 && poll(&fd, 1, 10000) == 1);
+		check(fd.fd >= 0 && poll(&fd, 1, TESTING_OVERDUE) == 1);
 	return batch;
 }
 

@@ -42,7 +42,7 @@ static void put(const char *text)
 	check(textfile_is_due(textfile, now));
 	textfile_write(textfile, text, strlen(text), now);
 	check_equal(textfile_deadline(textfile), now + EVERY);
-	check_equal(poll(&fd, 1, 10000), 1);
+	check_equal(poll(&fd, 1, TESTING_OVERDUE), 1);
 	check(!textfile_is_due(textfile, now));
 	now += EVERY;
 }
