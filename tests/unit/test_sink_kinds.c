@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -89,10 +90,9 @@ static bool flush(void)
 /* The kernel may still be passing things on. */
 static void flush_all(void)
 {
-	for (int i = 0; !flush(); i++) {
-		check(i < 5000);
+	for (int64_t since = 0; !flush();) {
+		check(testing_again(&since));
 		now += 2 * CLOCK_SECOND;
-		poll(NULL, 0, 1);
 	}
 }
 
@@ -110,7 +110,7 @@ static int unix_socket(int type, const char *path)
 	return fd;
 }
 
-static int inet_socket(int type, uint16_t *port)
+static int inet_bound(int type, uint16_t *port)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(*port)};
 	socklen_t size = sizeof(address);
@@ -120,9 +120,16 @@ static int inet_socket(int type, uint16_t *port)
 	check(fd >= 0);
 	check(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0);
 	check(bind(fd, (struct sockaddr *)&address, size) == 0);
-	check(type == SOCK_DGRAM || listen(fd, 5) == 0);
 	check(getsockname(fd, (struct sockaddr *)&address, &size) == 0);
 	*port = ntohs(address.sin_port);
+	return fd;
+}
+
+static int inet_socket(int type, uint16_t *port)
+{
+	int fd = inet_bound(type, port);
+
+	check(type == SOCK_DGRAM || listen(fd, 5) == 0);
 	return fd;
 }
 
@@ -130,7 +137,7 @@ static bool comes(int fd)
 {
 	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
 
-	return poll(&poll_fd, 1, 2000) == 1;
+	return poll(&poll_fd, 1, TESTING_OVERDUE) == 1;
 }
 
 static int accept_one(int listener)
@@ -141,6 +148,50 @@ static int accept_one(int listener)
 	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	check(fd >= 0);
 	return fd;
+}
+
+/* Is this the sink's end of a connection to that socket? */
+static bool leads_to(int fd, int other)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_in in;
+		struct sockaddr_un un;
+	} its = {0}, own = {0};
+	socklen_t its_size = sizeof(its), own_size = sizeof(own);
+
+	return getpeername(fd, &its.any, &its_size) == 0 &&
+	       getsockname(other, &own.any, &own_size) == 0 && its_size == own_size &&
+	       memcmp(&its, &own, its_size) == 0;
+}
+
+/* The sink's end of its connection to a socket of this test. */
+static int sink_end(int other)
+{
+	struct rlimit limit;
+
+	check(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+	for (int fd = 3; fd < (int)limit.rlim_cur && fd < 4096; fd++)
+		if (fd != other && leads_to(fd, other))
+			return fd;
+	check(!"connected");
+	return -1;
+}
+
+/* The kernel takes so much for who does not read, whatever this machine's settings are. */
+static void small_buffer(int fd)
+{
+	int small = 65536;
+
+	check(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)) == 0);
+}
+
+/* Waits until the sink could know that its reader has hung up. */
+static void wait_for_end(int listener)
+{
+	struct pollfd fd = {.fd = sink_end(listener), .events = POLLRDHUP};
+
+	check(poll(&fd, 1, TESTING_OVERDUE) == 1);
 }
 
 static char received[16 << 20];
@@ -214,28 +265,43 @@ static unsigned much(void)
 	return testing_slow() ? 1500 : 5000;
 }
 
+/* How often this process has given the processor away to wait for something. */
+static long waits(void)
+{
+	struct rusage usage;
+
+	check(getrusage(RUSAGE_SELF, &usage) == 0);
+	return usage.ru_nvcsw;
+}
+
 /* Nobody reads, for more than all buffers hold. Nothing waits; when somebody reads again, the gap
  * is announced exactly, and the newest are there. */
-static void stalled(int fd, void (*take)(int))
+static void stalled(int fd, bool socket, void (*take)(int))
 {
-	int64_t before = clock_monotonic();
 	unsigned emitted = 0;
 	char last[40];
 
 	forget();
+	if (socket) {
+		emit(++emitted);
+		check(flush());
+		small_buffer(sink_end(fd));
+	}
 	for (int round = 0; round < (testing_slow() ? 1 : 3); round++) {
+		long before = waits();
+
 		for (unsigned i = 0; i < much(); i++) {
 			emit(++emitted);
 			if (i % 50 == 0)
 				events_flush(events, now += 1000);
 		}
 		check(!flush() && events_crowded(events));
+		check(waits() - before < much() / 50 / 2);
 		drain(fd, take);
 		check(!events_crowded(events));
 		emit(++emitted);
 	}
 	drain(fd, take);
-	check(testing_slow() || clock_monotonic() - before < INT64_C(20000000000));
 	all_accounted(emitted, true);
 	snprintf(last, sizeof(last), "\"number %u\"", emitted);
 	check(strstr(received + received_length - 700, last));
@@ -305,6 +371,7 @@ static void never_read(void)
 	receive(reader);
 	check(strchr(received, '\n'));
 	forget();
+	small_buffer(sink_end(listener));
 	for (unsigned i = 1; i <= much(); i++) {
 		emit(i);
 		if (i % 50 == 0)
@@ -329,6 +396,9 @@ static void cut_line(void)
 	char *cut;
 
 	begin((struct policy_sink){.type = POLICY_SINK_UNIX, .path = (char *)"socket"});
+	emit_many(&emitted, 1);
+	check(flush());
+	small_buffer(sink_end(listener));
 	/* Much at once goes out in large pieces, of which the kernel takes what it has room for. */
 	emit_many(&emitted, 1200);
 	check(!flush());
@@ -383,7 +453,7 @@ static void unix_datagram_stalled(void)
 				   .path = (char *)"socket",
 				   .datagrams = true,
 				   .buffer = buffer_size()});
-	stalled(reader, receive_datagrams);
+	stalled(reader, true, receive_datagrams);
 	close(reader);
 	finish();
 }
@@ -416,8 +486,9 @@ static void let_go(void)
 	other = open("other", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	check(reader >= 0 && other >= 0);
 	begin((struct policy_sink){.type = POLICY_SINK_FIFO, .path = (char *)"fifo"});
-	check(fcntl(reader, F_SETPIPE_SZ, 4096) == 4096);
-	for (unsigned i = 1; i <= 100; i++)
+	/* A page, whatever that is here. */
+	check(fcntl(reader, F_SETPIPE_SZ, 4096) > 0);
+	for (unsigned i = 1; i <= 400; i++)
 		emit(i);
 	flush();
 	check_equal(events_dropped(events), 0);
@@ -429,8 +500,8 @@ static void let_go(void)
 	check(received_length > 0);
 	for (size_t i = 0; i < received_length; i++)
 		lines += received[i] == '\n';
-	check(lines > 0);
-	check_equal(events_dropped(events), 100 - lines);
+	check(lines > 0 && lines < 400);
+	check_equal(events_dropped(events), 400 - lines);
 	close(reader);
 	close(other);
 	finish();
@@ -479,7 +550,7 @@ static void fifo_stalled(void)
 	reader = open_fifo();
 	begin((struct policy_sink){
 		.type = POLICY_SINK_FIFO, .path = (char *)"fifo", .buffer = buffer_size()});
-	stalled(reader, receive);
+	stalled(reader, false, receive);
 	close(reader);
 	finish();
 }
@@ -528,6 +599,9 @@ static void udp_syslog(void)
 {
 	uint16_t port = 0;
 	int reader = inet_socket(SOCK_DGRAM, &port);
+	struct sockaddr_in nobody = {.sin_family = AF_INET,
+				     .sin_port = htons(9),
+				     .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	char message[8192];
 	ssize_t n;
 
@@ -555,12 +629,14 @@ static void udp_syslog(void)
 		check(strncmp(strchr(message, ' ') + 1, lines_text(json, "@timestamp"), 27) == 0);
 		json_decref(json);
 	}
-	/* Nobody listens: that may be told by the kernel or not, and stops nobody. */
-	close(reader);
+	/* Nobody listens to us, but the port stays taken: that may be told by the kernel or not,
+	 * and stops nobody. */
+	check(connect(reader, (struct sockaddr *)&nobody, sizeof(nobody)) == 0);
 	for (unsigned i = 0; i < 20; i++) {
 		emit(i);
 		events_flush(events, now += 10 * CLOCK_SECOND);
 	}
+	close(reader);
 	finish();
 }
 
@@ -609,8 +685,10 @@ static struct policy_sink tcp_sink(uint16_t port)
 static void tcp_syslog(void)
 {
 	uint16_t port = 0;
-	int listener = inet_socket(SOCK_STREAM, &port), reader;
+	/* One that never listens keeps the port for us. */
+	int keeper = inet_bound(SOCK_STREAM, &port), listener = inet_socket(SOCK_STREAM, &port);
 	unsigned emitted = 0;
+	int reader;
 
 	begin(tcp_sink(port));
 	emit_many(&emitted, 200);
@@ -620,18 +698,18 @@ static void tcp_syslog(void)
 	all_accounted(200, false);
 	/* The server is started anew. */
 	close(reader);
+	wait_for_end(listener);
 	now += 2 * CLOCK_SECOND;
-	poll(NULL, 0, 5);
 	emit_many(&emitted, 100);
 	flush_all();
 	reader = accept_one(listener);
 	drain(reader, receive_counted);
 	all_accounted(300, false);
 	close(reader);
+	wait_for_end(listener);
 	close(listener);
 	/* It is away for a while. */
 	now += 2 * CLOCK_SECOND;
-	poll(NULL, 0, 5);
 	emit_many(&emitted, 100);
 	check(!flush());
 	for (int i = 0; i < 5; i++)
@@ -643,6 +721,7 @@ static void tcp_syslog(void)
 	all_accounted(400, false);
 	close(reader);
 	close(listener);
+	close(keeper);
 	finish();
 }
 
@@ -661,7 +740,7 @@ static void tcp_stalled(void)
 	emit(++emitted);
 	flush_all();
 	reader = accept_one(listener);
-	/* The kernel takes some megabytes for the connection. */
+	small_buffer(sink_end(listener));
 	for (unsigned i = 0; i < (testing_slow() ? 8000 : 12000); i++) {
 		emit(++emitted);
 		if (i % 50 == 0)
@@ -994,8 +1073,8 @@ static void no_waiting_for_the_gone(void)
 	emit(1);
 	check(!flush());
 	before = clock_monotonic();
-	check(!events_wait(events, 60 * CLOCK_SECOND));
-	check(clock_monotonic() - before < INT64_C(5000000000));
+	check(!events_wait(events, 600 * CLOCK_SECOND));
+	check((clock_monotonic() - before) / 1000000 < TESTING_OVERDUE);
 	finish();
 }
 
