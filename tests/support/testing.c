@@ -535,8 +535,8 @@ static bool write_limit(long limit)
 }
 
 /* The limit counts for the whole machine, and is taken when an instance is made: it is low for that
- * moment only, for one test at a time, and while no other makes one of its own. The change is made by a process of its own, which puts
- * it back also when this one ends in between. */
+ * moment only, for one test at a time, and while no other makes one of its own. The change is made
+ * by a process of its own, which puts it back also when this one ends in between. */
 void testing_small_queue(void (*make)(void))
 {
 	int guard = guard_queue(LOCK_EX), pair[2], status;
