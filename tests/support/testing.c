@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdarg.h>
@@ -145,6 +146,25 @@ void testing_need_root(void)
 {
 	if (geteuid() != 0)
 		testing_skip("needs root");
+}
+
+bool testing_loopback(void)
+{
+	const struct sockaddr_in address = {.sin_family = AF_INET,
+					    .sin_port = htons(9),
+					    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool can = fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return can;
+}
+
+void testing_need_loopback(void)
+{
+	if (!testing_loopback())
+		testing_skip("127.0.0.1 cannot be reached here");
 }
 
 void testing_drop_rights(void)

@@ -68,6 +68,11 @@ void testing_skip(const char *why) __attribute__((noreturn));
 /* The same, unless this is root. */
 void testing_need_root(void);
 
+/* Does this machine, or the network name space that this runs in, reach itself by 127.0.0.1? And:
+ * skips the test where it does not. */
+bool testing_loopback(void);
+void testing_need_loopback(void);
+
 /* As root: goes on without any rights, as the user nobody. For an ordinary user: does nothing. */
 void testing_drop_rights(void);
 

@@ -69,6 +69,7 @@ static void wait_for_notes(size_t count)
 static void beside_a_move(void)
 {
 	char expected[400];
+	const char *shown;
 
 	start(rule("tell", "\"move\":\"M\",", "\"attempts\":3", "note \"$@\""));
 	testing_enqueue("Q", "1", 3);
@@ -77,7 +78,11 @@ static void beside_a_move(void)
 	drive_news_is("program-run 1 M: exit status 0");
 	check_text(lines_text(drive_last(), "event/outcome"), "success");
 	check_text(lines_text(drive_last(), "qfwatch/rule"), "tell");
-	check_text(lines_text(drive_last(), "qfwatch/program"), testing_path("../tell"));
+	/* A long one is cut, and so it may be where TMPDIR is. */
+	shown = lines_text(drive_last(), "qfwatch/program");
+	snprintf(expected, sizeof(expected), "%.*s", strlen(shown) < 100 ? 400 : (int)strlen(shown),
+		 testing_path("../tell"));
+	check_text(shown, expected);
 	check(lines_number(drive_last(), "event/duration") > 0);
 	drive_no_news;
 	snprintf(expected, sizeof(expected), "tell 1 %s M tell\n", testing_path("M/qf/qf1"));

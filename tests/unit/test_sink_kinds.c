@@ -605,6 +605,7 @@ static void udp_syslog(void)
 	char message[8192];
 	ssize_t n;
 
+	testing_need_loopback();
 	begin((struct policy_sink){.type = POLICY_SINK_SYSLOG,
 				   .transport = POLICY_UDP,
 				   .path = (char *)"127.0.0.1",
@@ -690,6 +691,7 @@ static void tcp_syslog(void)
 	unsigned emitted = 0;
 	int reader;
 
+	testing_need_loopback();
 	begin(tcp_sink(port));
 	emit_many(&emitted, 200);
 	flush_all();
@@ -733,6 +735,7 @@ static void tcp_stalled(void)
 	struct policy_sink sink;
 	unsigned emitted = 0;
 
+	testing_need_loopback();
 	sink = tcp_sink(port);
 	sink.buffer = buffer_size();
 	check(setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)) == 0);
