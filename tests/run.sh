@@ -3,7 +3,7 @@
 # usage: tests/run.sh all | STAGE...   (stages: deps unit asan valgrind fuzz e2e)
 #
 # One line a test program; the whole output of one that fails. The closing line is "N passed, N failed". Logs stay in
-# build/test-logs. FUZZ_SECONDS (30) bounds each fuzzer.
+# build/test-logs. FUZZ_SECONDS (30) bounds each fuzzer, but for what it reads of its corpus first.
 set -u
 
 cd "$(dirname "$0")/.." || exit 3
@@ -126,7 +126,7 @@ stage_valgrind() {
 }
 
 stage_fuzz() {
-	local name pids="" seeds
+	local name pids="" seeds status
 	make_or_die BUILD="$build" fuzzers
 	mkdir -p "$logs/fuzz"
 	for source in tests/fuzz/fuzz_*.c; do
@@ -134,15 +134,16 @@ stage_fuzz() {
 		seeds=$build/fuzz-corpus/$name
 		mkdir -p "$seeds"
 		tests/fuzz/seeds.sh "$name" "$seeds"
-		(cd "$build" && timeout $((fuzz_seconds + 60)) "tests/fuzz/$name" -max_total_time="$fuzz_seconds" -timeout=10 \
+		(cd "$build" && timeout $((fuzz_seconds + 600)) "tests/fuzz/$name" -max_total_time="$fuzz_seconds" -timeout=10 \
 			-rss_limit_mb=2048 -max_len=65536 -print_final_stats=1 "fuzz-corpus/$name" >"test-logs/fuzz/$name.log" 2>&1) &
 		pids="$pids $!:$name"
 	done
 	for pair in $pids; do
 		name=${pair#*:}
 		wait "${pair%%:*}"
-		one "fuzz/$name: $fuzz_seconds s, $(count "$logs/fuzz/$name.log" 'number_of_executed_units: ([0-9]+)') inputs" $? \
-			"$logs/fuzz/$name.log"
+		status=$?
+		one "fuzz/$name: $fuzz_seconds s, $(count "$logs/fuzz/$name.log" 'number_of_executed_units: ([0-9]+)') inputs" \
+			"$status" "$logs/fuzz/$name.log"
 	done
 }
 
