@@ -32,6 +32,9 @@ char *json_text_room(struct json_text *text, size_t bytes)
 
 void json_text_bytes(struct json_text *text, const char *bytes, size_t length)
 {
+	/* Nothing may have no address: memcpy asks for one. */
+	if (!length)
+		return;
 	memcpy(json_text_room(text, length), bytes, length);
 	text->length += length;
 }

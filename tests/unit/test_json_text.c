@@ -26,6 +26,7 @@ static void pieces(void **state)
 	json_text_add(&text, "{\"a\":%d,\"b\":", 7);
 	json_text_string(&text, "x\"\xff");
 	json_text_bytes(&text, ",\"c\":", 5);
+	json_text_bytes(&text, NULL, 0);
 	json_text_string(&text, NULL);
 	json_text_add(&text, ",\"d\":");
 	json_text_slice(&text, "abc", 2);
