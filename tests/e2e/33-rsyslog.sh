@@ -167,7 +167,8 @@ redis_answers() {
 }
 
 for _ in 1 2 3 4 5; do
-	free_port REDIS_PORT
+	free_port
+	REDIS_PORT=$FREE_PORT
 	redis_start && ! process_is_gone "$REDIS" && break
 done
 must test "$(redis ping)" = PONG

@@ -260,7 +260,8 @@ if [ "$(id -u)" -eq 0 ]; then
 fi
 daemon_stop
 
-free_port PORT
+free_port
+PORT=$FREE_PORT
 (umask 077 && echo 0123456789abcdef0123456789 >"$T/token" && echo another-token-of-some-length >"$T/other")
 policy_write "$RULES" "\"listen\": { \"address\": \"127.0.0.1:$PORT\", \"token_file\": \"$T/token\" },"
 daemon_start

@@ -280,7 +280,8 @@ listen_policy ""
 ok "without the key nothing listens" wait_until 5 test ! -e "$SOCKET"
 
 # ---- TCP, and a token
-free_port PORT
+free_port
+PORT=$FREE_PORT
 listen_policy "\"listen\": \"127.0.0.1:$PORT\","
 ACCESS=() HOST=http://127.0.0.1:$PORT
 ok "on TCP" wait_until 5 answers_200 /healthz

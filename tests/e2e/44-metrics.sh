@@ -19,9 +19,12 @@ put_message() {
 	mv "$1/tf$2" "$1/qf$2"
 }
 
-free_port QFWATCH_PORT
-free_port NODE_PORT
-free_port PROMETHEUS_PORT
+free_port
+QFWATCH_PORT=$FREE_PORT
+free_port
+NODE_PORT=$FREE_PORT
+free_port
+PROMETHEUS_PORT=$FREE_PORT
 KEYS="\"listen\": \"127.0.0.1:$QFWATCH_PORT\", \"metrics\": { \"textfile\": \"$TEXTFILES/qfwatch.prom\", \"every\": \"1s\" }, \"allow_delete\": true,"
 RULES="$THREE_RULES, { \"name\": \"a \\\"quoted\\\" name\", \"tier\": \"SLOWQUEUE\", \"when\": { \"age\": \"6d\" }, \"then\": { \"delete\": true } }"
 

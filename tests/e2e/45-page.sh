@@ -69,7 +69,8 @@ lay() {
 
 MARKUP='<img src=x onerror=alert(1)>'
 DOMAIN='<img/src=x/onerror=alert'
-free_port PORT
+free_port
+PORT=$FREE_PORT
 LISTEN="\"listen\": \"127.0.0.1:$PORT\","
 URL=http://127.0.0.1:$PORT/
 

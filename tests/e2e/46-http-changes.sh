@@ -4,7 +4,8 @@
 e2e_begin
 
 SOCKET=$T/http.sock
-free_port PORT
+free_port
+PORT=$FREE_PORT
 
 # status_of CURL-ARGUMENTS...: the status of the answer; 000: none.
 status_of() {

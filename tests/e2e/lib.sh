@@ -136,7 +136,7 @@ not() {
 	! "$@"
 }
 
-# free_port VARIABLE: a port of 127.0.0.1 that nobody listens on, another one each time. Each test has 200 numbers of its own, below those
+# free_port: a port of 127.0.0.1 that nobody listens on, another one each time, in $FREE_PORT. Each test has 200 numbers of its own, below those
 # that the kernel gives to who connects: a test that runs beside it takes none of them while the daemon is away.
 free_port() {
 	local number=${0##*/} port
@@ -147,7 +147,7 @@ free_port() {
 		(exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
 	done
 	GIVEN_PORTS+="$port "
-	printf -v "$1" %s "$port"
+	FREE_PORT=$port
 }
 
 pass() {
