@@ -183,8 +183,9 @@ static void churn_daemon(struct bench *bench)
 			go(&mta, &queue, staying[which].text);
 			come(&mta, &queue, &staying[which]);
 		}
-		if (process_wait_quiet(service.pid, 200 * STATS_MS, stats_now() + 30 * STATS_S) < 0)
-			bench_fail("the daemon does not come to rest in 30 s");
+		if (process_wait_quiet(service.pid, 200 * STATS_MS, stats_now() + 120 * STATS_S) <
+		    0)
+			bench_fail("the daemon does not come to rest in 120 s");
 		if (i == 0) {
 			before = resident(service.pid);
 			continue;

@@ -88,7 +88,7 @@ static void remove_due(struct flood *flood)
 	struct mta_attempt attempt;
 
 	for (unsigned i = 0; i < flood->n_due; i++) {
-		int64_t deadline = stats_now() + 2 * STATS_S;
+		int64_t deadline = stats_now() + 20 * STATS_S;
 		int r;
 
 		while ((r = mta_attempt_begin(&flood->mta, &flood->to, flood->due[i].text,

@@ -53,8 +53,8 @@ static double cpu_of_a_rewrite(struct reaction *reaction, const struct service *
 	reaction_load(reaction, RATE, &load);
 	stats_sleep_until(stats_now() + (reaction->bench->scale < 10000 ? STATS_S / 4 : STATS_S));
 	rewrites = reaction_unload(&load);
-	if (process_wait_quiet(service->pid, 50 * STATS_MS, stats_now() + 10 * STATS_S) < 0)
-		bench_fail("the daemon does not come to rest in 10 s");
+	if (process_wait_quiet(service->pid, 50 * STATS_MS, stats_now() + 60 * STATS_S) < 0)
+		bench_fail("the daemon does not come to rest in 60 s");
 	after = process_cpu(service->pid);
 	if (rewrites == 0)
 		bench_fail("nothing could be rewritten");

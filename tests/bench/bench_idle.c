@@ -41,8 +41,8 @@ int main(void)
 	bench_policy(&bench, BENCH_DUE_RULE);
 	bench_start(&bench, &service);
 	/* What the scan left to do is done. */
-	if (process_wait_quiet(service.pid, STATS_S, stats_now() + 30 * STATS_S) < 0)
-		bench_fail("the daemon does not come to rest in 30 s");
+	if (process_wait_quiet(service.pid, STATS_S, stats_now() + 120 * STATS_S) < 0)
+		bench_fail("the daemon does not come to rest in 120 s");
 	bench_say("counting wake-ups for %" PRId64 " s", seconds);
 	before = count_wakeups(&service);
 	cpu = process_cpu(service.pid);
