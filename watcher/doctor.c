@@ -192,11 +192,19 @@ void doctor_checked(struct doctor *doctor, const char *format, ...)
 
 void doctor_unchecked(struct doctor *doctor, const char *format, ...)
 {
+	struct doctor_lines *told = &doctor->report.unchecked;
 	va_list arguments;
+	char *text;
 
 	va_start(arguments, format);
-	add_line(&doctor->report.unchecked, format_text(format, arguments));
+	text = format_text(format, arguments);
 	va_end(arguments);
+	for (size_t i = 0; i < told->count; i++)
+		if (strcmp(told->list[i], text) == 0) {
+			free(text);
+			return;
+		}
+	add_line(told, text);
 }
 
 bool doctor_sound(const struct doctor_report *report)

@@ -14,8 +14,12 @@
 /* Attempts so long ago were made by somebody who is still there. */
 static int64_t lately(const struct doctor_tier *tier)
 {
-	int64_t pace = tier->cf && tier->cf->min_queue_age > HOUR ? tier->cf->min_queue_age : HOUR;
+	int64_t pace = HOUR;
 
+	if (tier->cf && tier->cf->min_queue_age > pace)
+		pace = tier->cf->min_queue_age;
+	if (tier->cf && tier->cf->max_queue_age > pace)
+		pace = tier->cf->max_queue_age;
 	return 2 * pace;
 }
 
@@ -190,41 +194,67 @@ static uint32_t attempts_at_entry(const struct doctor *doctor, unsigned tier)
 	return least == UINT32_MAX ? 1 : least;
 }
 
+int64_t doctor_attempts_take(const struct doctor *doctor, unsigned tier, int64_t most_wait)
+{
+	const struct doctor_tier *known = &doctor->tiers[tier];
+	uint32_t n = attempts_at_entry(doctor, tier);
+	int64_t pace = known->interval, age = 0;
+
+	if (known->cf && known->cf->min_queue_age > pace)
+		pace = known->cf->min_queue_age;
+	if (!pace)
+		return 0;
+	/* The age that a wait is as long as doubles, so this is soon at its end. */
+	for (; n < known->attempts && age < most_wait; n++)
+		age += age > pace ? age : pace;
+	if (n < known->attempts)
+		age += (int64_t)(known->attempts - n) * (most_wait > pace ? most_wait : pace);
+	return age;
+}
+
+static void add_ages(struct doctor_finding *finding, const struct doctor_tier *tier)
+{
+	char text[UNITS_DURATION_TEXT];
+
+	if (tier->cf && tier->cf->min_queue_age)
+		doctor_evidence(finding, "MinQueueAge=%s in %s",
+				units_format_duration(tier->cf->min_queue_age, text, sizeof text),
+				tier->cf_path);
+	if (tier->cf && tier->cf->max_queue_age)
+		doctor_evidence(finding, "MaxQueueAge=%s in %s",
+				units_format_duration(tier->cf->max_queue_age, text, sizeof text),
+				tier->cf_path);
+}
+
 static void look_at_reach(struct doctor *doctor, unsigned tier)
 {
 	const struct doctor_tier *known = &doctor->tiers[tier];
-	uint32_t entry = attempts_at_entry(doctor, tier);
-	int64_t pace = known->interval, least_age = 0, last = 0, takes;
-	char every[UNITS_DURATION_TEXT], span[UNITS_DURATION_TEXT], end[UNITS_DURATION_TEXT];
+	int64_t last = 0, takes;
+	char span[UNITS_DURATION_TEXT], end[UNITS_DURATION_TEXT];
 	struct doctor_finding *finding;
 
-	if (!known->attempts || !known->cf || known->attempts <= entry)
+	if (!known->attempts || !known->cf)
 		return;
-	least_age = known->cf->min_queue_age;
-	if (least_age > pace)
-		pace = least_age;
 	for (int i = 0; i < SENDMAIL_CF_KINDS; i++)
 		if (known->cf->queue_return[i] > last)
 			last = known->cf->queue_return[i];
-	takes = (int64_t)(known->attempts - entry) * pace;
-	if (!pace || takes < last)
+	takes = doctor_attempts_take(doctor, tier, known->cf->max_queue_age);
+	if (!takes || takes < last)
 		return;
-	units_format_duration(pace, every, sizeof every);
 	units_format_duration(last, end, sizeof end);
 	finding = doctor_find(doctor, DOCTOR_OUT_OF_REACH, (int)tier,
-			      "rule \"%s\" waits in tier %s for %u attempts, which take %s at one "
-			      "every %s: sendmail returns messages at %s, so it never acts",
+			      "rule \"%s\" waits in tier %s for %u attempts, which take %s there "
+			      "at least: sendmail returns messages at %s, so it never acts",
 			      known->attempts_rule->name, doctor->policy->tiers[tier].name,
-			      known->attempts, doctor_span(takes, span, sizeof span), every, end);
+			      known->attempts, doctor_span(takes, span, sizeof span), end);
 	if (known->interval)
-		doctor_evidence(finding, "%s", known->runner->source);
-	if (least_age)
-		doctor_evidence(finding, "MinQueueAge=%s in %s",
-				units_format_duration(least_age, span, sizeof span),
-				known->cf_path);
+		doctor_evidence(finding, "its queue is run every %s (%s)",
+				units_format_duration(known->interval, span, sizeof span),
+				known->runner->source);
+	add_ages(finding, known);
 	doctor_evidence(finding, "Timeout.queuereturn=%s in %s", end, known->cf_path);
-	doctor_remedy(finding, "run the queue more often, lower MinQueueAge, wait for fewer "
-			       "attempts, or raise Timeout.queuereturn");
+	doctor_remedy(finding, "run the queue more often, lower MinQueueAge or MaxQueueAge, wait "
+			       "for fewer attempts, or raise Timeout.queuereturn");
 }
 
 static void look_at_firing(struct doctor *doctor, unsigned tier)
@@ -252,10 +282,7 @@ static void look_at_firing(struct doctor *doctor, unsigned tier)
 				known->runner->source);
 	else
 		doctor_evidence(finding, "its runner: %s", known->runner->source);
-	if (known->cf && known->cf->min_queue_age)
-		doctor_evidence(finding, "MinQueueAge=%s in %s",
-				units_format_duration(known->cf->min_queue_age, span, sizeof span),
-				known->cf_path);
+	add_ages(finding, known);
 	doctor_remedy(finding,
 		      "see that a runner works at this queue: run it once by hand with -v "
 		      "(sendmail -OQueueDirectory=%s -v -q) and read what it says",

@@ -102,7 +102,7 @@ void doctor_evidence(struct doctor_finding *finding, const char *format, ...)
 void doctor_remedy(struct doctor_finding *finding, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* What was looked at, and what could not be, with why. */
+/* What was looked at, and what could not be, with why; the latter each once. */
 void doctor_checked(struct doctor *doctor, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 void doctor_unchecked(struct doctor *doctor, const char *format, ...)
@@ -143,6 +143,12 @@ void doctor_find_cf(struct doctor *doctor);
 
 /* Asks the running daemon what is wrong. Returns false when it does not answer. */
 bool doctor_ask_daemon(struct doctor *doctor);
+
+/* Seconds that a message spends in the tier at least until it has the attempts that a rule there
+ * waits for, if each finds the queue's runner ready; 0: not known, or it comes with them. sendmail
+ * (queue.c, gatherq()) waits as long as the message was old at its last attempt, at most
+ * MaxQueueAge, here `most_wait` (0: there is none), and MinQueueAge in any case. */
+int64_t doctor_attempts_take(const struct doctor *doctor, unsigned tier, int64_t most_wait);
 
 /* The least that the number has to be for the rule to match; 0: it does not say. */
 int64_t doctor_least(const struct policy_rule *rule, enum policy_condition_kind kind);

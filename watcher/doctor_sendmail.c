@@ -118,6 +118,33 @@ static bool look_at_return(struct doctor *doctor, const struct policy_rule *rule
 	return true;
 }
 
+/* MaxQueueAge alone: without it the attempts would take half the time or less. */
+static void look_at_most_age(struct doctor *doctor, unsigned tier)
+{
+	const struct doctor_tier *known = &doctor->tiers[tier];
+	int64_t most = known->cf->max_queue_age, with, without;
+	char text[UNITS_DURATION_TEXT], takes[UNITS_DURATION_TEXT], took[UNITS_DURATION_TEXT];
+	struct doctor_finding *finding;
+
+	if (!most || !known->attempts)
+		return;
+	with = doctor_attempts_take(doctor, tier, most);
+	without = doctor_attempts_take(doctor, tier, 0);
+	if (with < 2 * without || with == 0)
+		return;
+	finding = doctor_find(doctor, DOCTOR_QUEUE_AGE, (int)tier,
+			      "messages of tier %s are tried again when they are twice as old, "
+			      "every %s in the end, however often its queue is run: %u attempts "
+			      "take %s there at least, not %s",
+			      doctor->policy->tiers[tier].name,
+			      units_format_duration(most, text, sizeof text), known->attempts,
+			      doctor_span(with, takes, sizeof takes),
+			      doctor_span(without, took, sizeof took));
+	doctor_evidence(finding, "MaxQueueAge=%s in %s", text, known->cf_path);
+	doctor_remedy(finding, "if that is too slow, take MaxQueueAge (confMAX_QUEUE_AGE) out and "
+			       "leave the pace to the tiers' runners");
+}
+
 static void look_at_age(struct doctor *doctor, unsigned tier)
 {
 	const struct doctor_tier *known = &doctor->tiers[tier];
@@ -126,8 +153,10 @@ static void look_at_age(struct doctor *doctor, unsigned tier)
 	struct doctor_finding *finding;
 
 	/* Half an hour is what sendmail's own documentation proposes, with runs every minute. */
-	if (!known->attempts || least <= known->interval || least <= 1800)
+	if (!known->attempts || least <= known->interval || least <= 1800) {
+		look_at_most_age(doctor, tier);
 		return;
+	}
 	finding = doctor_find(doctor, DOCTOR_QUEUE_AGE, (int)tier,
 			      "messages of tier %s are tried at most every %s, however often its "
 			      "queue is run: %u attempts take %s at least",

@@ -78,23 +78,24 @@ static void print_words(const char *first, const char *indent, const char *words
 	size_t column = strlen(first), size = 8 * strlen(words) + 1;
 	char *plain = xcalloc(1, size);
 	const char *text = plain;
+	bool begins = true;
 
 	plain_add(plain, size, words);
 	fputs(first, to);
 	while (*text) {
 		size_t length = strcspn(text, " ");
 
-		if (column + length > WIDTH && column > strlen(indent)) {
+		if (!begins && column + 1 + length > WIDTH) {
 			fprintf(to, "\n%s", indent);
 			column = strlen(indent);
+		} else if (!begins) {
+			fputc(' ', to);
+			column++;
 		}
 		fwrite(text, 1, length, to);
 		column += length;
-		text += length;
-		if (*text) {
-			fputc(*text++, to);
-			column++;
-		}
+		text += length + (text[length] == ' ');
+		begins = false;
 	}
 	fputc('\n', to);
 	free(plain);

@@ -373,7 +373,17 @@ fake_process 101 sendmail /usr/sbin/sendmail -q1m "-OQueueDirectory=$QUEUE" -OMi
 rm -r "$PROC/102"
 fake_process 102 sendmail /usr/sbin/sendmail -q30m "-OQueueDirectory=$MIDQUEUE" -OMinQueueAge=0
 doctor
-is "MinQueueAge that the runners are told to leave" "$(ids)" ""
+finds "MaxQueueAge alone" queue-age "MaxQueueAge=4h" "10 attempts take 16h there at least, not 3h30m"
+matches "it is told of the tier that it slows down" "$("$TOOLS/jsonq" "$T/doctor.json" /findings/0/tier)" MIDQUEUE
+rm -r "$PROC/102"
+fake_process 102 sendmail /usr/sbin/sendmail -q30m "-OQueueDirectory=$MIDQUEUE" -OMinQueueAge=0 -OMaxQueueAge=0
+doctor
+is "MinQueueAge and MaxQueueAge that the runners are told to leave" "$(ids)" ""
+
+sound
+cf 'O MaxQueueAge=1d' 'O Timeout.queuereturn=1d'
+doctor
+finds "attempts that are never reached for MaxQueueAge" "out-of-reach queue-age queue-return" "10 attempts, which take 1d8h" "MaxQueueAge=1d"
 
 sound
 cf 'O Timeout.queuereturn=5d'
@@ -400,6 +410,9 @@ finds "RunAsUser who may not enter" run-as-user "RunAsUser=12345"
 cf 'O RunAsUser=12345:12345' 'O TrustedUser=12346'
 doctor
 finds "and whose runner gives up what others own" "run-as-user unsafe-qf" "does not belong to the user that sendmail runs as"
+cf 'O RunAsUser=no-such-user'
+doctor
+is "a RunAsUser who is not known is told once" "$("$TOOLS/jsonq" "$T/doctor.json" /unchecked)" '["RunAsUser: there is no user no-such-user here"]'
 
 sound
 echo "25 24 0:40 / $T rw - nfs4 server:/spool rw,vers=4.2,local_lock=flock,addr=192.0.2.1" >>"$PROC/self/mountinfo"
