@@ -11,7 +11,7 @@
 
 struct columns {
 	size_t columns, left;
-	char (*cells)[COLUMNS_CELL + 1];
+	char (*cells)[COLUMNS_CELL + 2]; /* one more, to see that it is cut */
 	size_t used, room;
 };
 
@@ -32,17 +32,17 @@ void columns_free(struct columns *table)
 	free(table);
 }
 
+/* The cell may hold more bytes than it has place for. */
 static void clean(char *cell)
 {
 	size_t length = strlen(cell);
 
-	/* Not half a character at the cut. */
-	if (length == COLUMNS_CELL) {
-		while (length && ((unsigned char)cell[length - 1] & 0xc0) == 0x80)
+	if (length > COLUMNS_CELL) {
+		length = COLUMNS_CELL - 1;
+		/* Not half a character at the cut. */
+		while (length && ((unsigned char)cell[length] & 0xc0) == 0x80)
 			length--;
-		if (length && (unsigned char)cell[length - 1] >= 0xc0)
-			length--;
-		cell[length] = 0;
+		strcpy(cell + length, "~");
 	}
 	plain_mask(cell);
 }
@@ -104,6 +104,7 @@ void columns_number(struct columns *table, uint64_t number)
 void columns_print(const struct columns *table, FILE *to)
 {
 	int *widths = xcalloc(table->columns, sizeof *widths);
+	int ahead = 0;
 
 	for (size_t i = 0; i < table->used; i++) {
 		int w = (int)plain_width(table->cells[i]);
@@ -112,15 +113,24 @@ void columns_print(const struct columns *table, FILE *to)
 			widths[i % table->columns] = w;
 	}
 	for (size_t i = 0; i < table->used; i++) {
+		const char *cell = table->cells[i];
 		size_t column = i % table->columns;
-		bool last = column + 1 == table->columns;
-		int blanks = widths[column] - (int)plain_width(table->cells[i]);
+		int blanks = widths[column] - (int)plain_width(cell);
 
+		/* Blanks only before something: no line ends with one. */
 		if (column >= table->left)
-			fprintf(to, "%*s%s", blanks, "", table->cells[i]);
-		else
-			fprintf(to, "%s%*s", table->cells[i], last ? 0 : blanks, "");
-		fputs(last ? "\n" : "  ", to);
+			ahead += blanks;
+		if (*cell) {
+			fprintf(to, "%*s%s", ahead, "", cell);
+			ahead = 0;
+		}
+		if (column < table->left)
+			ahead += blanks;
+		ahead += 2;
+		if (column + 1 == table->columns) {
+			fputc('\n', to);
+			ahead = 0;
+		}
 	}
 	free(widths);
 }

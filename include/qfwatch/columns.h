@@ -7,8 +7,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* A longer cell is cut. */
-#define COLUMNS_CELL 48
+/* A longer cell, in bytes, is cut and ends with "~". */
+#define COLUMNS_CELL 72
 
 struct columns;
 

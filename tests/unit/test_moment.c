@@ -113,7 +113,7 @@ static void tables(void **state)
 	char *printed = NULL;
 	size_t size;
 	FILE *file = open_memstream(&printed, &size);
-	char number[32];
+	char number[32], expected[512];
 
 	(void)state;
 	columns_text(table, "NAME");
@@ -122,15 +122,33 @@ static void tables(void **state)
 	columns_text(table, "sch\303\266n\n");
 	columns_number(table, 0);
 	columns_number(table, 1234567);
-	columns_text(table, "%060d\303\266", 7);
+	/* As long as a cell may be, and one byte more, where the cut would halve a character. */
+	columns_text(table, "%072d", 7);
 	columns_number(table, 999);
 	columns_number(table, 1000);
+	columns_text(table, "%070d\303\266x", 7);
+	columns_number(table, 2);
+	columns_number(table, 3);
+	columns_print(table, file);
+	columns_free(table);
+	/* No line ends with blanks. */
+	table = columns_new(3, 3);
+	columns_text(table, "A");
+	columns_text(table, "B");
+	columns_text(table, "%s", "");
+	columns_text(table, "long");
+	columns_text(table, "%s", "");
+	columns_text(table, "%s", "");
 	columns_print(table, file);
 	fclose(file);
-	assert_string_equal(
-		printed, "NAME                                                A          B\n"
-			 "sch\303\266n?                                              .  1,234,567\n"
-			 "000000000000000000000000000000000000000000000000  999      1,000\n");
+	snprintf(expected, sizeof expected,
+		 "NAME%68s    A          B\n"
+		 "sch\303\266n?%66s    .  1,234,567\n"
+		 "%072d  999      1,000\n"
+		 "%070d~ %s  2          3\n"
+		 "A     B\nlong\n",
+		 "", "", 7, 7, "  ");
+	assert_string_equal(printed, expected);
 	free(printed);
 	columns_free(table);
 	columns_free(NULL);
