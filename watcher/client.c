@@ -21,9 +21,10 @@
 #include "qfwatch/listener.h"
 #include "qfwatch/xalloc.h"
 
-/* Milliseconds to connect; seconds without a byte until an answer counts as broken off: the server
- * sends something every 15 s whatever is asked. */
-enum { CONNECT = 5000, SILENCE = 40 };
+/* Milliseconds to connect; seconds without a byte until a daemon counts as silent: where the answer
+ * is made of what it has in memory, and for others, of which some take their time and events send
+ * something every 15 s. */
+enum { CONNECT = 5000, SILENCE_AT_ONCE = 10, SILENCE = 40 };
 
 /* More of an error's body is not kept. */
 enum { WORDS = 8192 };
@@ -308,6 +309,12 @@ static void judge(struct client_request *request, CURLcode code, struct client_t
 			 client->address);
 		tell(trouble, CLIENT_STRANGE, reason,
 		     "find out who listens there, or change \"listen\"");
+	} else if (code == CURLE_OPERATION_TIMEDOUT) {
+		snprintf(reason, sizeof reason, "the daemon at %s has been silent for too long",
+			 client->address);
+		tell(trouble, CLIENT_SILENT, reason,
+		     "it is stopped, overloaded, or waits for a disk: "
+		     "ps -C qfwatch -o pid,stat,wchan:20,args");
 	} else {
 		snprintf(reason, sizeof reason, "the answer from %s broke off: %s", client->address,
 			 *request->error ? request->error : curl.easy_strerror(code));
@@ -338,6 +345,11 @@ static size_t take(char *bytes, size_t size, size_t count, void *context)
 	return 0;
 }
 
+static bool is_at_once(const char *target)
+{
+	return strcmp(target, "/api/v1/status") == 0 || strcmp(target, "/api/v1/tiers") == 0;
+}
+
 struct client_request *
 client_begin(struct client *client, const char *target, client_take *taker,
 	     void (*done)(void *context, const struct client_trouble *trouble), void *context)
@@ -366,7 +378,8 @@ client_begin(struct client *client, const char *target, client_take *taker,
 	curl.easy_setopt(easy, CURLOPT_USERAGENT, "qfwatch/" QFWATCH_VERSION);
 	curl.easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT);
 	curl.easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-	curl.easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)SILENCE);
+	curl.easy_setopt(easy, CURLOPT_LOW_SPEED_TIME,
+			 (long)(is_at_once(target) ? SILENCE_AT_ONCE : SILENCE));
 	curl.easy_setopt(easy, CURLOPT_ERRORBUFFER, request->error);
 	curl.easy_setopt(easy, CURLOPT_BUFFERSIZE, 256L * 1024);
 	curl.easy_setopt(easy, CURLOPT_WRITEFUNCTION, take);

@@ -231,9 +231,14 @@ enum query_next query_failed(const struct query *query, const struct client_trou
 			     bool begun, int *ret_code)
 {
 	bool absent = trouble->failure == CLIENT_NOWHERE || trouble->failure == CLIENT_NOBODY;
-	char reason[sizeof trouble->reason + 64];
+	char reason[sizeof trouble->reason + 64], remedy[sizeof trouble->remedy + 64];
 
 	*ret_code = EXIT_REFUSED;
+	if (trouble->failure == CLIENT_SILENT && !asks_states(query)) {
+		snprintf(remedy, sizeof remedy, "read the spool with --spool; %s", trouble->remedy);
+		query_complain(query->command, trouble->reason, remedy);
+		return QUERY_END;
+	}
 	if (!absent || begun) {
 		query_complain(query->command, trouble->reason, trouble->remedy);
 		if (trouble->failure == CLIENT_REFUSED && trouble->status == 400)

@@ -53,6 +53,14 @@ matches "what is watched" "$(grep '^Directories' "$T/out")" "Directories  3 watc
 run status --json
 is "as JSON it is the daemon's answer" "$(jq -c '[.messages.total, .policy.tiers, .trouble, .since_start.moved]' "$T/out")" "[2,3,[],1]"
 
+began=$(now_ms)
+daemon_signal STOP
+run status
+is "a daemon that hangs: exit code 3" $? 3
+matches "and what to look at" "$(cat "$T/err")" "qfwatch status: the daemon at unix:$SOCKET has been silent for too long: it is stopped, *"
+at_most "after some seconds" $(($(now_ms) - began)) 20000
+daemon_signal CONT
+
 mv "$SLOWQUEUE" "$T/elsewhere"
 in_trouble() {
 	run status
