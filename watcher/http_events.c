@@ -303,6 +303,11 @@ void http_events(struct http_request *request, const char *rest)
 	    !tiers_are_known(request, tiers) ||
 	    !http_query_number(request, "recent", LINES, &recent))
 		return;
+	if (id && !*id) {
+		http_error(request, MHD_HTTP_BAD_REQUEST, "give a queue id, or leave it out",
+			   "id: wrong value \"\"");
+		return;
+	}
 	if (feed->n_subscribers == HTTP_SUBSCRIBERS) {
 		http_error(request, MHD_HTTP_SERVICE_UNAVAILABLE,
 			   "close one of them, or try again later",

@@ -193,6 +193,10 @@ void http_connection_patient(struct http *http, struct MHD_Connection *connectio
 
 /* ---- http_request.c ---- */
 
+/* The request as it was sent: libmicrohttpd gives its path as a text that ends at a NUL byte. What
+ * is returned is what *request begins with below. */
+void *http_hear_request(void *context, const char *uri, struct MHD_Connection *connection);
+
 enum MHD_Result http_take_request(void *context, struct MHD_Connection *connection, const char *url,
 				  const char *method, const char *version, const char *upload,
 				  size_t *upload_size, void **request);

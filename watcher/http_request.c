@@ -464,6 +464,18 @@ static enum MHD_Result begin(struct http_request *request)
 	return MHD_YES;
 }
 
+/* What a request begins with whose path holds a NUL byte. */
+static char hidden_end;
+
+void *http_hear_request(void *context, const char *uri, struct MHD_Connection *connection)
+{
+	const char *nul = strstr(uri, "%00");
+
+	(void)context;
+	(void)connection;
+	return nul && nul < uri + strcspn(uri, "?") ? &hidden_end : NULL;
+}
+
 enum MHD_Result http_take_request(void *context, struct MHD_Connection *connection, const char *url,
 				  const char *method, const char *version, const char *upload,
 				  size_t *upload_size, void **request)
@@ -473,6 +485,11 @@ enum MHD_Result http_take_request(void *context, struct MHD_Connection *connecti
 	(void)version;
 	(void)upload;
 	*upload_size = 0;
+	/* Cut at its NUL byte it would be another path; no route is the empty one. */
+	if (*request == (void *)&hidden_end) {
+		new = NULL;
+		url = "";
+	}
 	if (new &&new->phase == HTTP_NEW)
 		return begin(new);
 	if (new)
@@ -495,9 +512,9 @@ void http_end_request(void *context, struct MHD_Connection *connection, void **r
 
 	(void)why;
 	http_connection_busy(context, connection, false);
-	if (!old)
-		return;
 	*request = NULL;
+	if (!old || old == (void *)&hidden_end)
+		return;
 	unlist(old);
 	if (old->end)
 		old->end(old);

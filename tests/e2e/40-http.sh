@@ -156,6 +156,9 @@ is "and each path that there is, is documented" "$(sed -n 's|^	{"\(/[^"]*\)".*|\
 
 # ---- what is wrong is said
 answers /api/v1/nothing 404
+answers /api/v1/status%00 404
+answers /%00 404
+answers "/api/v1/events?id=" 400
 answers "/api/v1/status?x=1" 400
 answers "/api/v1/messages?agge=1h" 400
 said "with the remedy" .error.remedy 'did you mean "age"?'
