@@ -29,7 +29,9 @@ static void read_socket(struct loader *loader, json_t *value, const struct load_
 	char absolute[PATH_MAX];
 
 	if (*path != '/' || path[strspn(path, "/.")] == 0) {
-		load_wrong_value(loader, at, value, ADDRESSES);
+		load_wrong_value(loader, at, value,
+				 "expected the absolute path of a socket, as in "
+				 "\"unix:/run/qfwatch/http.sock\"");
 		return;
 	}
 	if (paths_absolute("/", path, absolute) < 0 || strlen(absolute) > most) {
