@@ -2,6 +2,9 @@
 
 const DOCTOR_PERIOD = 120000;
 const DOCTOR_RETRY = 20000;
+/* How many findings of each severity there were last; null: doctor has not been heard yet. */
+let doctorFound = null;
+
 const SEVERITY = {error: '\u2715', warning: '\u25b2', note: '\u2022'};
 
 async function askDoctor(signal) {
@@ -47,7 +50,11 @@ function showDoctor({at, findings, checked}) {
 	const body = byId('doctor-body');
 	const when = moment(at);
 
-	say(byId('doctor-note'), `${plural(checked.length, 'check')}${when ? ', ' + clock(when) : ''}`);
+	doctorFound = {};
+	for (const {severity} of findings)
+		doctorFound[severity] = (doctorFound[severity] ?? 0) + 1;
+	say(byId('doctor-note'), (findings.length ? plural(findings.length, 'finding') + ' in ' : '') +
+		plural(checked.length, 'check') + (when ? ', ' + clock(when) : ''));
 	if (!findings.length) {
 		body.replaceChildren(el('p', {class: 'sound'}, el('span', {class: 'sign', 'aria-hidden': 'true'}, SIGNS.sound), ' No findings.'));
 		return;

@@ -45,6 +45,16 @@ function troubleOf(status) {
 	return found;
 }
 
+/* The daemon says of itself that nothing is wrong; doctor may know better of what is around it. */
+function findingsWords() {
+	const {error, warning} = doctorFound ?? {};
+	const some = [[error, 'error'], [warning, 'warning']].filter(([n]) => n).map(([n, word]) => plural(n, word));
+
+	if (!doctorFound)
+		return 'The daemon has nothing to complain of.';
+	return some.length ? `Doctor has found ${some.join(' and ')}.` : 'Nothing is wrong.';
+}
+
 function showTrouble(status) {
 	const found = troubleOf(status);
 	const dry = status.dry_run ? ' Dry run: it only tells what it would do.' : '';
@@ -56,7 +66,7 @@ function showTrouble(status) {
 	else if (status.round.running === 'start')
 		showState('wait', 'First scan', 'The spool is being read; what stands here is what was found so far.' + dry);
 	else
-		showState('sound', 'Sound', 'Nothing is wrong.' + dry);
+		showState('sound', 'Works', findingsWords() + dry);
 	show(byId('trouble'), found.length > 1);
 	keyed(byId('trouble').querySelector('ul'), found.length > 1 ? found : [], (trouble) => trouble.kind + '\n' + trouble.text,
 		() => el('li', {}, el('strong'), ' ', el('span')),

@@ -348,6 +348,18 @@ const steps = {
 			},
 			id,
 		);
+		const before = page.viewportSize();
+
+		for (const width of [360, 700, 1200]) {
+			await page.setViewportSize({width, height: 800});
+			await comes(`${width} px wide: an id has one line, and nothing is cut off at the side`, () => {
+				const scroll = document.querySelector('.found').closest('.scroll');
+				const lines = [...document.querySelectorAll('.found tbody a')].map((id) => id.getClientRects().length);
+
+				return (lines.every((n) => n === 1) && scroll.scrollWidth <= scroll.clientWidth) || [lines, scroll.scrollWidth];
+			});
+		}
+		await page.setViewportSize(before);
 		await page.focus('.found tbody a');
 		await page.keyboard.press('Enter');
 		await comes(
@@ -548,6 +560,11 @@ const steps = {
 			pieces,
 			30000,
 		);
+		await comes('and the head of the page says that there are some', () => {
+			const text = document.getElementById('state').innerText;
+
+			return /Works Doctor has found \d+ (error|warning)s?/.test(text) || text;
+		});
 	},
 
 	async going() {
