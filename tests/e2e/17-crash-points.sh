@@ -43,7 +43,7 @@ between() {
 mended() {
 	local wrong where=any status
 	[ "$wanted" != none ] || where=none
-	[ "$wanted" != none ] || [ "$GOAL" != none ] || where=at-most-one
+	[ "$wanted" != none ] || [ "$GOAL" != none ] || where='at-most-one'
 	way_run
 	status=$?
 	[ "$status" -le 1 ] || bad mended "$1: exit code $status: $(tail -n 1 "$W/out/once")"

@@ -50,11 +50,12 @@ static atomic_llong late, behind; /* nanoseconds: each time; together */
 int clock_gettime(clockid_t clock, struct timespec *ret)
 {
 	int r = (int)syscall(SYS_clock_gettime, clock, ret);
-	int64_t now;
+	int64_t now, more = late;
 
 	if (clock != CLOCK_MONOTONIC || r < 0)
 		return r;
-	now = ret->tv_sec * 1000 * MILLISECOND + ret->tv_nsec + (behind += late);
+	now = ret->tv_sec * 1000 * MILLISECOND + ret->tv_nsec + atomic_fetch_add(&behind, more) +
+	      more;
 	ret->tv_sec = now / (1000 * MILLISECOND);
 	ret->tv_nsec = now % (1000 * MILLISECOND);
 	return r;
