@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "qfwatch/doctor.h"
+#include "qfwatch/rights.h"
 
 static const char usage[] =
 	"usage: qfwatch doctor [-c FILE] [-u USER] [--sendmail-cf FILE] [--root DIR] [--proc DIR] "
@@ -73,6 +74,7 @@ int cmd_doctor(int argc, char **argv)
 		{"help", no_argument, NULL, 'h'},
 		{0}};
 	struct doctor_request request = {.policy = COMMAND_DEFAULT_POLICY, .root = ""};
+	struct rights rights;
 	bool json = false;
 	int c;
 
@@ -105,7 +107,9 @@ int cmd_doctor(int argc, char **argv)
 		default:
 			return command_misused("doctor", NULL, NULL);
 		}
-	if (optind == argc)
-		return run(&request, json);
-	return command_misused("doctor", "unexpected argument", argv[optind]);
+	if (optind < argc)
+		return command_misused("doctor", "unexpected argument", argv[optind]);
+	if (request.user && rights_of_user(request.user, &rights) < 0)
+		return command_misused("doctor", "--user: there is no such user", request.user);
+	return run(&request, json);
 }

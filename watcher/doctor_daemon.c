@@ -111,6 +111,22 @@ static const char *policy_of(const struct process *process)
 	return "/etc/qfwatch/policy.json";
 }
 
+/* Is what is written there that absolute path? For one that is not there. */
+static bool is_path(const char *written, const char *path)
+{
+	char folder[PATH_MAX], *absolute;
+	bool is;
+
+	if (written[0] == '/')
+		return strcmp(written, path) == 0;
+	if (!getcwd(folder, sizeof folder))
+		return false;
+	absolute = xasprintf("%s/%s", folder, written);
+	is = strcmp(absolute, path) == 0;
+	free(absolute);
+	return is;
+}
+
 /* The policy that the process names, seen from where it stands. */
 static bool same_policy(const struct doctor *doctor, const struct process *process)
 {
@@ -127,6 +143,8 @@ static bool same_policy(const struct doctor *doctor, const struct process *proce
 		same = stat(path, &other) == 0
 			       ? own.st_dev == other.st_dev && own.st_ino == other.st_ino
 			       : access(path, F_OK) == 0;
+	else if (path)
+		same = is_path(doctor->request.policy, path);
 	free(path);
 	return same;
 }

@@ -127,6 +127,14 @@ struct filter *query_filter(const struct query *query, const struct policy *poli
 	return filter;
 }
 
+static bool asks_states(const struct query *query)
+{
+	for (size_t i = 0; i < query->n_pairs; i++)
+		if (strcmp(query->pairs[i].key, "state") == 0)
+			return true;
+	return false;
+}
+
 int query_load(struct query *query)
 {
 	struct problems problems = {0};
@@ -141,6 +149,11 @@ int query_load(struct query *query)
 		return code;
 	}
 	problems_free(&problems);
+	if (query->spool && asks_states(query)) {
+		query_complain(query->command, "--state with --spool",
+			       "leave out one of them: only the running daemon knows states");
+		return EXIT_USAGE;
+	}
 	filter = filter_new();
 	switch (filter ? fill(query, query->policy, filter) : -ENOMEM) {
 	case 0:
@@ -217,14 +230,6 @@ void query_warn_incomplete(const struct query *query, struct client *client)
 			       "all messages yet",
 			       "ask again, or read the spool with --spool");
 	json_decref(status);
-}
-
-static bool asks_states(const struct query *query)
-{
-	for (size_t i = 0; i < query->n_pairs; i++)
-		if (strcmp(query->pairs[i].key, "state") == 0)
-			return true;
-	return false;
 }
 
 enum query_next query_failed(const struct query *query, const struct client_trouble *trouble,

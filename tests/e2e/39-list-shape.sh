@@ -168,6 +168,7 @@ wrong "a wrong number" '--attempts: wrong value "many": expected a number, as in
 wrong "a wrong expression" '--status: wrong regular expression "(": missing closing parenthesis at character 1' --status '('
 wrong "an unknown option" 'unknown option "--domian": did you mean "domain"?' --domian x
 wrong "an unknown state" '--state: unknown state "bussy": did you mean "busy"?' --state bussy
+wrong "states of the spool" '--state with --spool: leave out one of them: only the running daemon knows states' --spool --state busy
 list --state busy
 is "states without a daemon: exit code 3" $? 3
 matches "only the daemon knows them" "$(cat "$T/err")" "qfwatch list: only the running daemon knows states, and no daemon answers*"

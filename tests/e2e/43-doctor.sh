@@ -140,6 +140,14 @@ sound
 policy_write '{ "tier": "QUEUE", "when": { "attemps": 3 }, "then": { "move": "MIDQUEUE" } }'
 doctor
 finds "a wrong policy, and a daemon that goes on with an older one" "policy-invalid old-policy" 'did you mean \"attempts\"' 'pid 77'
+"$QFWATCH" doctor -c "$T/draft.json" --root "$ROOT" --json >"$T/doctor.json"
+is "a policy that is not there: a daemon with another one is not meant" "$(ids)" "policy-invalid "
+rm "$POLICY"
+doctor
+finds "one that has gone away while the daemon runs" "policy-invalid old-policy" "no such file"
+"$QFWATCH" doctor -c "$POLICY" -u no-such-user 2>"$T/doctor.err"
+is "a user who is not there: exit code 2" $? 2
+matches "and why" "$(head -n 1 "$T/doctor.err")" 'qfwatch doctor: --user: there is no such user "no-such-user"'
 
 sound
 policy_write "$RULES, { \"name\": \"shadow\", \"tier\": \"QUEUE\", \"when\": { \"attempts\": 5 }, \"then\": { \"bounce\": true } }" '"allow_delete": true,'
