@@ -111,6 +111,13 @@ static const char *policy_of(const struct process *process)
 	return "/etc/qfwatch/policy.json";
 }
 
+static const char *base_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
 /* Is what is written there that absolute path? For one that is not there. */
 static bool is_path(const char *written, const char *path)
 {
@@ -145,6 +152,8 @@ static bool same_policy(const struct doctor *doctor, const struct process *proce
 			       : access(path, F_OK) == 0;
 	else if (path)
 		same = is_path(doctor->request.policy, path);
+	else /* where it stands is not seen: the name of the file at least */
+		same = strcmp(base_of(doctor->request.policy), base_of(named)) == 0;
 	free(path);
 	return same;
 }

@@ -129,9 +129,10 @@ static bool read_page(struct http_request *request, struct list *list)
 	uint64_t cursor = 0;
 
 	list->limit = list->lines ? 0 : LIMIT_DEFAULT;
+	/* The message after the last number there can be would be the first. */
 	if (!http_query_number(request, "limit", list->lines ? UINT32_MAX : LIMIT_MOST,
 			       &list->limit) ||
-	    !http_query_number(request, "cursor", UINT32_MAX, &cursor))
+	    !http_query_number(request, "cursor", UINT32_MAX - 1, &cursor))
 		return false;
 	if (cursor && list->lines) {
 		http_error(request, MHD_HTTP_BAD_REQUEST,

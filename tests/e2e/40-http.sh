@@ -169,6 +169,7 @@ answers "/api/v1/messages?limit=-1" 400
 answers "/api/v1/messages?limit=99999999999999999999" 400
 answers "/api/v1/messages?limit=1&limit=2" 400
 answers "/api/v1/messages?cursor=x" 400
+answers "/api/v1/messages?cursor=4294967295" 400
 answers "/api/v1/messages?format=xml" 400
 answers "/api/v1/messages?status=%5B" 400
 answers "/api/v1/messages?domain" 400

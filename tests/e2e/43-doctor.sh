@@ -195,6 +195,12 @@ is "one with another policy makes no finding" "$(ids)" ""
 matches "but is told" "$("$TOOLS/jsonq" "$T/doctor.json" /unchecked)" "*a qfwatch runs*"
 
 sound
+fake_process 78 qfwatch qfwatch run -c other.json
+rm -r "$PROC/78/fd"
+doctor
+is "a second one with another policy, where it stands not seen either, makes no finding" "$(ids)" ""
+
+sound
 fake_daemon 78 "$QUEUE"
 doctor
 finds "two daemons, one of them with another policy" "two-daemons old-policy" "pid 78"
