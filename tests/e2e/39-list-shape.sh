@@ -1,4 +1,5 @@
 #!/bin/bash
+# takes: 60
 # `list` and `shape` over a real spool: what they say without a daemon, with one (the same), and when they may not ask; every
 # filter; and nothing of a message steers a terminal.
 . "$(dirname "$0")/lib.sh"
