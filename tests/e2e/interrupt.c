@@ -55,7 +55,7 @@ struct thread {
 	int error;   /* the call that it is in fails with this; 0: it is made */
 	long number; /* of the call that it is in, when that counts; else 0 */
 	int call;
-	bool at_work; /* it is no first thread, and is in a call that does not only keep it going */
+	bool at_work; /* it is no first thread, and neither waits for work nor has ended */
 };
 
 struct options {
@@ -247,6 +247,12 @@ static bool keeps_threads(int call)
 	       call == SYS_getrandom || call == SYS_brk;
 }
 
+/* In these a thread waits for others, or for nothing any more. */
+static bool may_rest(int call)
+{
+	return call == SYS_futex || call == SYS_restart_syscall || call == SYS_exit;
+}
+
 /* Those whose failure glibc or the kernel's own rules do not provide for. Memory may be refused: by
  * mmap, because brk says so by leaving the end where it is, and glibc takes an error for a place.
  */
@@ -356,8 +362,8 @@ static bool counts(const struct run *run, pid_t tid, const struct ptrace_syscall
 		  (call == SYS_write && !leads_to(tid, info->entry.args[0], path, sizeof path))));
 }
 
-/* While a worker is in fsync(2) the first thread may ask for it again and again, when what it waits
- * by is what fails: that comes to its end with the worker. */
+/* While a worker is in fsync(2), or waits for a processor, the first thread may ask for it again
+ * and again, when what it waits by is what fails: that comes to its end with the worker. */
 static bool others_work(const struct run *run, pid_t tid)
 {
 	for (int i = 0; i < run->n_threads; i++)
@@ -440,14 +446,14 @@ static bool at_call(struct run *run, struct thread *thread)
 					      : (long long)info.exit.rval,
 				thread->error ? " fault" : "");
 		thread->error = 0;
-		thread->at_work = false;
+		thread->at_work = thread->tid != run->program;
 		return true;
 	}
 	if (info.op != PTRACE_SYSCALL_INFO_ENTRY)
 		return true;
 	thread->call = (int)info.entry.nr;
 	thread->number = 0;
-	thread->at_work = thread->tid != run->program && !keeps_threads(thread->call);
+	thread->at_work = thread->tid != run->program && !may_rest(thread->call);
 	if (!run->counting && begins(run, thread->tid, &info))
 		run->counting = true;
 	if (counts(run, thread->tid, &info))
