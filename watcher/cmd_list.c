@@ -109,10 +109,16 @@ static void describe_addresses(const json_t *message, char *buffer, size_t size)
 	}
 }
 
+/* "MIDQUEUE in 5d23h", "bounce in 5d23h". */
+static int next_width(const struct printer *printer)
+{
+	return (printer->tier_width > 6 ? printer->tier_width : 6) + 9;
+}
+
 static void print_head(const struct printer *printer)
 {
 	printf("%-14s  %-*s  %6s  %5s  %5s  %-*s  %s\n", "ID", printer->tier_width, "TIER", "AGE",
-	       "TRIES", "SIZE", printer->tier_width + 9, "NEXT", "SENDER > RECIPIENT: STATUS");
+	       "TRIES", "SIZE", next_width(printer), "NEXT", "SENDER > RECIPIENT: STATUS");
 }
 
 static void print_row(struct printer *printer, const json_t *message)
@@ -133,7 +139,7 @@ static void print_row(struct printer *printer, const json_t *message)
 	describe_addresses(message, addresses, sizeof addresses);
 	/* The numbers count bytes: names of tiers and rules in other alphabets stand a bit off. */
 	snprintf(line, sizeof line, "%-14s  %-*s  %6s  %5s  %5s  %-*s  %s", id, printer->tier_width,
-		 tier, age, tries, size, printer->tier_width + 9, next, addresses);
+		 tier, age, tries, size, next_width(printer), next, addresses);
 	if (printer->width)
 		plain_cut(line, printer->width);
 	puts(line);

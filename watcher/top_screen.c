@@ -12,23 +12,32 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <term.h>
 #include <unistd.h>
 #include <wchar.h>
+
+/* term.h's short names for what a terminal has. */
+#undef columns
+#undef lines
 
 enum { PAIR_BAD = 1, PAIR_WARN };
 
 int top_screen_open(char *error, size_t size)
 {
+	int found;
+
 	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) {
 		snprintf(error, size,
 			 "this is no terminal: top --batch prints what it shows, once");
 		return -1;
 	}
 	setlocale(LC_ALL, "");
-	if (!newterm(NULL, stdout, stdin)) {
+	/* One that cannot move its cursor (TERM=dumb), ncurses would fill with blanks. */
+	if (setupterm(NULL, STDOUT_FILENO, &found) != OK || !cursor_address ||
+	    !newterm(NULL, stdout, stdin)) {
 		snprintf(error, size,
-			 "the terminal (TERM=%s) is not known here: set TERM, as in TERM=xterm, or "
-			 "use top --batch",
+			 "the terminal (TERM=%s) cannot be drawn on: set TERM, as in TERM=xterm, "
+			 "or use top --batch",
 			 getenv("TERM") ? getenv("TERM") : "");
 		return -1;
 	}

@@ -232,10 +232,12 @@ is "without colours: there are none" "$(screen -e | grep -cE $'\033\\[[0-9;]*3[0
 key C-c
 left "^C"
 close
-open 80 24 no-such-terminal
-seen "an unknown terminal: exit code 2" "ended with 2"
-seen "and what helps" "(TERM=no-such-terminal) is not known here: set TERM"
-close
+for terminal in no-such-terminal dumb; do
+	open 80 24 "$terminal"
+	seen "a terminal that cannot be drawn on, $terminal: exit code 2" "ended with 2"
+	seen "and what helps" "(TERM=$terminal) cannot be drawn on: set TERM"
+	close
+done
 # ---- words for one ---------------------------------------------------------------------------------------------------------
 
 queue_message "$QUEUE" defer.one@example.net
