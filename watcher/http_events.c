@@ -235,10 +235,10 @@ static bool read_actions(struct http_request *request, const char *list, uint32_
 		if (is_listed(list, events_action_name((enum event_action)i)))
 			actions |= UINT32_C(1) << i;
 	*ret = list ? actions : UINT32_MAX;
-	for (const char *at = list; at && *at;
-	     at += strcspn(at, ",") + (at[strcspn(at, ",")] != 0)) {
+	for (const char *at = list, *next; at; at = next) {
 		size_t n = strcspn(at, ","), i = 0;
 
+		next = at[n] ? at + n + 1 : NULL;
 		while (i < EVENT_ACTIONS &&
 		       (strlen(events_action_name((enum event_action)i)) != n ||
 			memcmp(events_action_name((enum event_action)i), at, n) != 0))

@@ -177,6 +177,7 @@ answers "/api/v1/messages?domain=a%00b" 400
 answers "/api/v1/shape?by=size" 400
 answers "/api/v1/events?recent=0" 400
 answers "/api/v1/events?action=moved" 400
+answers "/api/v1/events?action=" 400
 answers "/api/v1/events?tier=NOWHERE" 400
 for method in POST PUT DELETE PATCH OPTIONS; do
 	answers /api/v1/status 405 "$method"
