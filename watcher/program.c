@@ -100,8 +100,9 @@ static void tail_text(struct tail *tail, char *text)
 	text[length] = '\0';
 }
 
-/* Reads once. Returns false when there is nothing to read now or any more. */
 #define AT_ONCE 16384
+
+/* Reads once. Returns false when there is nothing to read now or any more. */
 static bool read_some(struct run *run)
 {
 	char bytes[AT_ONCE];
