@@ -11,11 +11,7 @@
  */
 #include "engine_parts.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-
-#include "qfwatch/lock.h"
 
 void engine_begin_transcripts(struct engine *engine, uint16_t directory)
 {
@@ -37,55 +33,27 @@ bool engine_may_have_transcript(struct engine *engine, const struct message *mes
 				    table_id(message), message->id_length);
 }
 
-/* Is the control file of that id in the directory, by either name? Yes also when that cannot be
- * told. */
-static bool may_stand_in(const struct qdir *dir, const char *id, size_t length)
-{
-	static const char *const prefixes[] = {"qf", "hf"};
-	char name[SPOOL_NAME_MAX];
-	struct stat stat;
-
-	for (size_t i = 0; i < 2; i++)
-		if (!spool_name(name, prefixes[i], id, length) ||
-		    fstatat(dir->qf, name, &stat, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)
-			return true;
-	return false;
-}
-
-/* Under the lock of the message, which stands elsewhere: nobody writes an xf but who holds it. */
-static void remove_under_lock(struct engine *engine, struct qdir *dir, struct message *message)
-{
-	const char *id = table_id(message);
-	size_t length = message->id_length;
-	int home = engine_directory(engine, message)->qf;
-	struct control control;
-	char name[SPOOL_NAME_MAX];
-
-	if (!engine_control_name(message, name))
-		return;
-	if (control_read(home, name, engine->buffer, &engine->noatime, &control) == TROUBLE_NONE &&
-	    lock_take(control.fd) == 0 && lock_verify(home, name, &control.stat) == 0 &&
-	    !may_stand_in(dir, id, length)) {
-		mover_drop_transcript(dir, id, length);
-		transcripts_remove(&dir->transcripts, id, length);
-	}
-	control_close(&control);
-}
-
 /* Of a message that is none of this directory's: of one that has gone to another? Where it is held
  * just now, the xf stays until the next round meets it. */
 static void look_elsewhere(struct engine *engine, uint16_t directory, const char *id, size_t length)
 {
+	struct qdir *dir = &engine->spool.dirs[directory];
+
 	for (size_t i = 0; i < engine->spool.n_dirs; i++) {
+		const struct qdir *home = &engine->spool.dirs[i];
+		const struct message *message;
+		char name[SPOOL_NAME_MAX];
 		msgref ref;
 
-		if (i == directory || engine->spool.dirs[i].state != QDIR_ACTIVE)
+		if (home == dir || home->state != QDIR_ACTIVE)
 			continue;
 		ref = table_find(engine->table, (uint16_t)i, id, length);
-		if (!ref || engine_is_away(table_get(engine->table, ref)))
+		message = ref ? table_get(engine->table, ref) : NULL;
+		if (!message || engine_is_away(message))
 			continue;
-		remove_under_lock(engine, &engine->spool.dirs[directory],
-				  table_get(engine->table, ref));
+		if (engine_control_name(message, name) &&
+		    recover_transcript(dir, home, name, id, length))
+			transcripts_remove(&dir->transcripts, id, length);
 		return;
 	}
 }

@@ -126,7 +126,7 @@ static struct mover_result rename_file(int from, const char *name, int to, const
 
 /* A transcript that a runner left behind when it died: we hold the lock, so nobody writes it, and
  * sendmail starts a new one at the next attempt. */
-void mover_drop_transcript(const struct qdir *dir, const char *id, size_t length)
+static void drop_transcript(const struct qdir *dir, const char *id, size_t length)
 {
 	char xf[SPOOL_NAME_MAX];
 
@@ -228,7 +228,7 @@ static struct mover_result move(const struct qdir *from, const struct qdir *to, 
 	if (result.trouble == TROUBLE_LINK_REFUSED && *prefix == 'q')
 		result = move_hidden(from, to, qf, df, id, length);
 	if (!result.trouble && transcript)
-		mover_drop_transcript(from, id, length);
+		drop_transcript(from, id, length);
 	return result;
 }
 
@@ -271,7 +271,7 @@ static struct mover_result delete (const struct qdir *from, const char *prefix, 
 	 * which goes last. */
 	if (!mover_remove(from->df, df) || unlinkat(from->qf, hidden, 0) < 0)
 		result.leftover = true;
-	mover_drop_transcript(from, id, length);
+	drop_transcript(from, id, length);
 	return result;
 }
 

@@ -177,6 +177,24 @@ static int hold(int folder, const char *name, struct stat *ret)
 	return -1;
 }
 
+/* ---- a transcript ---- */
+
+bool recover_transcript(const struct qdir *dir, const struct qdir *home, const char *control,
+			const char *id, size_t length)
+{
+	char xf[SPOOL_NAME_MAX];
+	struct stat stat;
+	bool gone;
+	/* Nobody writes an xf but who holds the message. */
+	int fd = spool_name(xf, "xf", id, length) ? hold(home->qf, control, &stat) : -1;
+
+	if (fd < 0)
+		return false;
+	gone = !has_control(dir, id, length) && mover_remove(dir->xf, xf);
+	close(fd);
+	return gone;
+}
+
 /* ---- .qfwatch-delete-ID ---- */
 
 static void finish_deletion(struct job *job)

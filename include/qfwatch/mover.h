@@ -69,10 +69,6 @@ struct mover_result mover_delete_held(const struct qdir *from, const char *id, s
 enum trouble mover_look_at_body(const struct qdir *dir, const char *id, size_t length,
 				struct stat *ret, int *ret_error);
 
-/* Removes the xf of a message that stands in another directory now, and whose qf is locked there.
- */
-void mover_drop_transcript(const struct qdir *dir, const char *id, size_t length);
-
 /* Removes a name. True when it is gone, also when it was gone before; errno otherwise. */
 bool mover_remove(int folder, const char *name);
 

@@ -32,6 +32,12 @@ const struct qdir *recover_second_link(const struct spool *spool, const struct q
 				       const char *id, size_t length, const struct stat *body,
 				       int *ret_error);
 
+/* The xf of a message that a dead runner left in `dir`, and that stands in `home` now by that
+ * control file: removed, unless that is locked, or a control file of that id stands in `dir` too.
+ * Returns true when it is gone. */
+bool recover_transcript(const struct qdir *dir, const struct qdir *home, const char *control,
+			const char *id, size_t length);
+
 /* What the lock file of a directory says was being done to it when the daemon was killed: if a df
  * of that message stands alone, where it was linked to or where it was linked from, it goes. *ret
  * as for recover_hidden. To be called once all directories are open. Returns false
