@@ -12,7 +12,7 @@ complain() {
 
 # Layers from the lowest to the highest. A file belongs to the layer that names it; its headers too.
 layers="
-phrase units xalloc clock library json_line json_text memory moment plain feed columns event_record
+hash phrase units xalloc clock library json_line json_text memory moment plain feed columns event_record
 event_log event_filter event_show
 problem text pool paths wildcard pattern suggest syntax file load_value load_address load_tiers load_pattern load_when load_then load_rules load_digest load_sinks load_events load_listen load_metrics duplicates match describe compare decide cases prove policy filter load
 log qfile qtext trouble sendmail_cf runner rights processes shell shell_parts shell_word qctrl qctrl_pattern sha256 addresses

@@ -13,6 +13,7 @@
 
 #include "doctor_counts.h"
 #include "qfwatch/scan.h"
+#include "qfwatch/hash.h"
 #include "qfwatch/survey.h"
 #include "qfwatch/trouble.h"
 #include "qfwatch/units.h"
@@ -48,10 +49,8 @@ struct set {
 
 static uint64_t hash_of(const char *id)
 {
-	uint64_t hash = 0xcbf29ce484222325u;
+	uint64_t hash = hash_bytes(id, strlen(id));
 
-	for (; *id; id++)
-		hash = (hash ^ (unsigned char)*id) * 0x100000001b3u;
 	hash ^= hash >> 29;
 	hash *= 0x9e3779b97f4a7c15u;
 	return hash ? hash : 1;

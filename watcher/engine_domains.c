@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "qfwatch/hash.h"
 #include "qfwatch/units.h"
 #include "qfwatch/xalloc.h"
 
@@ -164,11 +165,8 @@ static bool is_called(const struct calls *calls, const struct message *message, 
 /* A place in the time over which many are spread: the same for a message each time. */
 static int64_t place_in(const struct message *message, int64_t spread)
 {
-	uint64_t hash = 0xcbf29ce484222325u;
-	const char *id = table_id(message);
+	uint64_t hash = hash_bytes(table_id(message), message->id_length);
 
-	for (size_t i = 0; i < message->id_length; i++)
-		hash = (hash ^ (unsigned char)id[i]) * 0x100000001b3u;
 	return (int64_t)((hash ^ hash >> 29) % (uint64_t)spread);
 }
 

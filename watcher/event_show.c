@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "qfwatch/clock.h"
+#include "qfwatch/hash.h"
 #include "qfwatch/plain.h"
 #include "qfwatch/units.h"
 
@@ -49,10 +50,8 @@ static void format_step(int64_t step, char *buffer, size_t size)
 
 static uint64_t hash(const char *text)
 {
-	uint64_t value = 0xcbf29ce484222325u;
+	uint64_t value = hash_bytes(text, strlen(text));
 
-	for (; *text; text++)
-		value = (value ^ (unsigned char)*text) * 0x100000001b3u;
 	return value ? value : 1;
 }
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "qfwatch/hash.h"
 #include "qfwatch/xalloc.h"
 
 #define IS_LIST UINT32_C(0x80000000)
@@ -90,10 +91,8 @@ void labels_free(struct labels *labels)
 /* FNV-1a, mixed. */
 static uint32_t hash_of(struct policy_slice name)
 {
-	uint64_t h = UINT64_C(0xcbf29ce484222325);
+	uint64_t h = hash_bytes(name.bytes, name.length);
 
-	for (size_t i = 0; i < name.length; i++)
-		h = (h ^ (unsigned char)name.bytes[i]) * UINT64_C(0x100000001b3);
 	h ^= h >> 32;
 	return (uint32_t)(h * UINT64_C(0x9e3779b97f4a7c15) >> 32);
 }

@@ -6,6 +6,8 @@
 
 #include "qfwatch/xalloc.h"
 
+#include "qfwatch/hash.h"
+
 /* ---- the order: a binary heap ---- */
 
 static void put(struct lives *lives, size_t place, struct life *life)
@@ -86,10 +88,8 @@ struct life *lives_first(const struct lives *lives)
 
 static uint64_t hash_of(const char *id)
 {
-	uint64_t hash = 0xcbf29ce484222325u;
+	uint64_t hash = hash_bytes(id, strlen(id));
 
-	for (; *id; id++)
-		hash = (hash ^ (unsigned char)*id) * 0x100000001b3u;
 	return hash ^ hash >> 32;
 }
 

@@ -11,6 +11,8 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
+#include "qfwatch/hash.h"
+
 /* ---- names ---- */
 
 bool spool_control_id(const char *name, const char **ret_id, size_t *ret_length, bool *ret_held)
@@ -244,10 +246,8 @@ struct qdir *spool_place(const struct spool *spool, unsigned tier, enum policy_p
 			 const char *id, size_t length)
 {
 	struct qdir *best = NULL;
-	uint64_t hash = 0xcbf29ce484222325u;
+	uint64_t hash = hash_bytes(id, length);
 
-	for (size_t i = 0; i < length; i++)
-		hash = (hash ^ (unsigned char)id[i]) * 0x100000001b3u;
 	for (size_t i = 0; i < spool->n_dirs; i++) {
 		struct qdir *dir = &spool->dirs[i];
 

@@ -4,16 +4,15 @@
 
 #include <stdlib.h>
 
+#include "qfwatch/hash.h"
 #include "qfwatch/xalloc.h"
 
 #define PLACES_MIN 64
 
 static uint64_t key_of(const char *id, size_t length)
 {
-	uint64_t key = 0xcbf29ce484222325u;
+	uint64_t key = hash_bytes(id, length);
 
-	for (size_t i = 0; i < length; i++)
-		key = (key ^ (unsigned char)id[i]) * 0x100000001b3u;
 	key ^= key >> 32; /* the low bits choose the place */
 	return key ? key : 1;
 }
