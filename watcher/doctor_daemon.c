@@ -118,17 +118,21 @@ static const char *base_of(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* Is what is written there that absolute path? For one that is not there. */
-static bool is_path(const char *written, const char *path)
+/* The path as it is written by somebody who stands in `folder`, from the root. */
+static char *from_root(const char *folder, const char *path)
+{
+	return path[0] == '/' ? xstrdup(path) : xasprintf("%s/%s", folder, path);
+}
+
+/* Is what we were given that absolute path? For one that is not there. */
+static bool is_path(const char *given, const char *path)
 {
 	char folder[PATH_MAX], *absolute;
 	bool is;
 
-	if (written[0] == '/')
-		return strcmp(written, path) == 0;
-	if (!getcwd(folder, sizeof folder))
+	if (given[0] != '/' && !getcwd(folder, sizeof folder))
 		return false;
-	absolute = xasprintf("%s/%s", folder, written);
+	absolute = from_root(folder, given);
 	is = strcmp(absolute, path) == 0;
 	free(absolute);
 	return is;
@@ -142,10 +146,8 @@ static bool same_policy(const struct doctor *doctor, const struct process *proce
 	struct stat own, other;
 	bool same = true;
 
-	if (named[0] == '/')
-		path = xstrdup(named);
-	else if (processes_link(&doctor->processes, process->pid, "cwd", folder))
-		path = xasprintf("%s/%s", folder, named);
+	if (named[0] == '/' || processes_link(&doctor->processes, process->pid, "cwd", folder))
+		path = from_root(folder, named);
 	if (path && stat(doctor->request.policy, &own) == 0)
 		same = stat(path, &other) == 0
 			       ? own.st_dev == other.st_dev && own.st_ino == other.st_ino
