@@ -74,7 +74,7 @@ static bool open_descriptors(struct loop *loop)
 
 static void close_descriptors(struct loop *loop)
 {
-	int all[] = {loop->epoll, loop->signals, loop->timer, loop->mounts};
+	int all[] = {loop->epoll, loop->signals, loop->timer, loop->mounts, loop->supervisor};
 
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
 		if (all[i] >= 0)
@@ -103,7 +103,7 @@ static void tell_status(struct loop *loop, bool to_log)
 		 units_plural(counts.overflows, "overflow", "overflows"),
 		 (unsigned long long)dropped, units_plural(dropped, "event", "events"));
 	loop->lost_told = counts.lost_directories;
-	supervisor_tell("STATUS=%s", text);
+	supervisor_tell(loop->supervisor, "STATUS=%s", text);
 	if (to_log)
 		log_notice("%s; %zu bytes of memory for messages", text, counts.table_bytes);
 }
@@ -152,7 +152,7 @@ static void feed_watchdog(struct loop *loop, int64_t now)
 {
 	if (now < loop->watchdog_at)
 		return;
-	supervisor_tell("WATCHDOG=1");
+	supervisor_tell(loop->supervisor, "WATCHDOG=1");
 	tell_status(loop, false);
 	loop->watchdog_at = now + loop->watchdog;
 }
@@ -380,7 +380,7 @@ static int start(struct loop *loop, struct problems *problems)
 	loop_watch_policy(loop);
 	tell_started(loop);
 	loop_tell_policy(loop, policy);
-	supervisor_tell("READY=1");
+	supervisor_tell(loop->supervisor, "READY=1");
 	tell_status(loop, false);
 	return 0;
 }
@@ -392,6 +392,7 @@ int loop_run(const struct loop_options *options)
 			    .timer = -1,
 			    .signals = -1,
 			    .mounts = -1,
+			    .supervisor = -1,
 			    .workers = {-1, -1, -1},
 			    .armed = INT64_MAX,
 			    .watchdog_at = INT64_MAX,
@@ -404,7 +405,8 @@ int loop_run(const struct loop_options *options)
 		close_descriptors(&loop);
 		return 3;
 	}
-	loop.watchdog = supervisor_open();
+	loop.supervisor = supervisor_open();
+	loop.watchdog = loop.supervisor < 0 ? 0 : supervisor_watchdog();
 	if (loop.watchdog)
 		loop.watchdog_at = clock_now() + loop.watchdog;
 	loop.events = events_new(options->dry_run);
@@ -419,7 +421,7 @@ int loop_run(const struct loop_options *options)
 	code = start(&loop, &problems);
 	if (code == 0) {
 		run(&loop);
-		supervisor_tell("STOPPING=1");
+		supervisor_tell(loop.supervisor, "STOPPING=1");
 		engine_stop(loop.engine);
 		tell_stopped(&loop);
 		if (!loop.gave_up && !events_wait(loop.events, PATIENCE))
@@ -434,7 +436,6 @@ int loop_run(const struct loop_options *options)
 	engine_free(loop.engine);
 	events_free(loop.events);
 	problems_free(&problems);
-	supervisor_close();
 	close_descriptors(&loop);
 	return code;
 }

@@ -26,6 +26,7 @@ struct loop {
 	struct metrics *metrics;   /* as http */
 	struct textfile *textfile; /* NULL: a dry run leaves the daemon's file alone, too */
 	int epoll, timer, signals, mounts;
+	int supervisor;		       /* -1: nobody is told */
 	int workers[ENGINE_WORKERS];   /* the engine's; -1: none yet */
 	unsigned workers_made;	       /* as engine_workers_made said when they were added */
 	int64_t armed;		       /* what the timer is set to; INT64_MAX: off */

@@ -122,7 +122,8 @@ void loop_reload(struct loop *loop)
 	struct problems problems = {0};
 	const struct policy *policy;
 
-	supervisor_tell("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)(clock_monotonic() / 1000));
+	supervisor_tell(loop->supervisor, "RELOADING=1\nMONOTONIC_USEC=%lld",
+			(long long)(clock_monotonic() / 1000));
 	if (loop_take_policy(loop, &problems, &policy) < 0)
 		tell_policy_rejected(loop, &problems);
 	else
@@ -130,7 +131,7 @@ void loop_reload(struct loop *loop)
 	loop_log_problems(&problems);
 	problems_free(&problems);
 	loop_watch_policy(loop);
-	supervisor_tell("READY=1");
+	supervisor_tell(loop->supervisor, "READY=1");
 }
 
 static bool same_time(struct timespec a, struct timespec b)

@@ -10,8 +10,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static int supervisor = -1;
-
 static int connect_to(const char *path)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -33,38 +31,36 @@ static int connect_to(const char *path)
 	return fd;
 }
 
-int64_t supervisor_open(void)
+int supervisor_open(void)
 {
-	const char *path = getenv("NOTIFY_SOCKET"), *interval = getenv("WATCHDOG_USEC"),
-		   *pid = getenv("WATCHDOG_PID");
+	const char *path = getenv("NOTIFY_SOCKET");
+
+	return path ? connect_to(path) : -1;
+}
+
+int64_t supervisor_watchdog(void)
+{
+	const char *interval = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
 	long long microseconds = interval ? strtoll(interval, NULL, 10) : 0;
 
-	if (path)
-		supervisor = connect_to(path);
-	if (supervisor < 0 || microseconds <= 0 || (pid && strtol(pid, NULL, 10) != (long)getpid()))
+	/* It may be meant for the process that started this one. */
+	if (microseconds <= 0 || (pid && strtol(pid, NULL, 10) != (long)getpid()))
 		return 0;
 	return microseconds / 2;
 }
 
-void supervisor_close(void)
-{
-	if (supervisor >= 0)
-		close(supervisor);
-	supervisor = -1;
-}
-
-void supervisor_tell(const char *format, ...)
+void supervisor_tell(int fd, const char *format, ...)
 {
 	char text[512];
 	va_list arguments;
 	int length;
 
-	if (supervisor < 0)
+	if (fd < 0)
 		return;
 	va_start(arguments, format);
 	length = vsnprintf(text, sizeof text, format, arguments);
 	va_end(arguments);
 	if (length > 0)
-		send(supervisor, text,
-		     (size_t)length < sizeof text ? (size_t)length : sizeof text - 1, MSG_NOSIGNAL);
+		send(fd, text, (size_t)length < sizeof text ? (size_t)length : sizeof text - 1,
+		     MSG_NOSIGNAL);
 }

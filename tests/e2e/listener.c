@@ -3,8 +3,9 @@
  * usage: listener KIND ADDRESS OUTPUT STOP
  *          KIND is stream, datagram (Unix sockets, made at ADDRESS), fifo (ADDRESS is opened), tcp
  * or udp (on 127.0.0.1; the port is written to the file ADDRESS, which is made when it listens).
- * What comes is appended to OUTPUT as JSON lines, without what stands around them. While the file
- * STOP exists it accepts, and reads nothing. listener --judge FILE... the files together hold the
+ * What comes is appended to OUTPUT as JSON lines, without what stands around them; of KIND notify,
+ * a datagram socket too, as it is (sd_notify(3)). While the file STOP exists it accepts, and reads
+ * nothing. listener --judge FILE... the files together hold the
  * lines of one run from the first on: nothing is missing but what events-dropped announces in its
  * place. Prints "LAST GAPS DROPPED": the last sequence, how many gaps, how many events. listener
  * --messages DIR COUNT FIRST [DIR] makes COUNT messages with 3 attempts, numbered from FIRST, in
@@ -38,6 +39,7 @@ struct listener {
 	bool stream;  /* of bytes: lines end by themselves */
 	bool counted; /* by octet counting */
 	bool accepts;
+	bool as_is;
 	FILE *output;
 	const char *stop;
 	char bytes[1 << 17];
@@ -147,6 +149,9 @@ static void read_some(struct listener *listener)
 		listener->length += (size_t)n;
 		if (listener->stream) {
 			take_messages(listener);
+		} else if (listener->as_is) {
+			fprintf(listener->output, "%.*s\n", (int)n, listener->bytes);
+			listener->length = 0;
 		} else {
 			put_json(listener, listener->bytes, (size_t)n);
 			listener->length = 0;
@@ -235,10 +240,11 @@ int main(int argc, char **argv)
 	listener.stop = argv[4];
 	listener.accepts = strcmp(kind, "stream") == 0 || strcmp(kind, "tcp") == 0;
 	listener.counted = strcmp(kind, "tcp") == 0;
+	listener.as_is = strcmp(kind, "notify") == 0;
 	listener.stream = listener.accepts || strcmp(kind, "fifo") == 0;
 	if (strcmp(kind, "stream") == 0)
 		listener.fd = unix_socket(argv[2], SOCK_STREAM);
-	else if (strcmp(kind, "datagram") == 0)
+	else if (strcmp(kind, "datagram") == 0 || listener.as_is)
 		listener.fd = unix_socket(argv[2], SOCK_DGRAM);
 	else if (strcmp(kind, "fifo") == 0)
 		listener.fd = open(argv[2], O_RDONLY | O_NONBLOCK | O_CLOEXEC);
