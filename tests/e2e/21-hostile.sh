@@ -482,8 +482,9 @@ if strace -qq -o /dev/null true 2>/dev/null; then
 	ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 start "$T/strace.out" "$T/daemon.err" strace -f -qq -o /dev/null \
 		-e trace=flock -e inject=flock:delay_enter=800000 "$QFWATCH" run -c "$POLICY" --once
 	tracer=$STARTED_PID
+	# strace starts others first, to see what the kernel can do.
 	traced() {
-		DAEMON=$(pgrep -P "$tracer" | head -n 1) && [ -n "$DAEMON" ]
+		DAEMON=$(pgrep -n -P "$tracer") && [ "/proc/$DAEMON/exe" -ef "$QFWATCH" ]
 	}
 	must wait_until 20 traced
 	start "$T/swaps" "$T/swaps" "$TOOL" swap "$DAEMON" "$QUEUE" "$OUTSIDE" "$T/swapped"
