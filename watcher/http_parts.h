@@ -16,10 +16,13 @@
  *
  * A route's function gets a request and does one of these:
  *
- *   http_answer       it is all there: status, type, and the bytes in request->body
- *   http_work         it takes longer: `step` is called until it is done, a bounded piece at a
- * time, and answers when it is. With `stream` the answer has begun already, and what step puts into
- * body goes out as it comes; step is not called while the client has not taken that. http_error no
+ *   http_answer  it is all there: status, type, and the bytes in request->body
+ *   http_work    it takes longer: `step` is called until it is done, a bounded piece at a time, and
+ *                answers when it is. After http_stream the answer has begun already, and what step
+ *                puts into body goes out as it comes; step is not called while the client has not
+ *                taken that
+ *   http_submit  a worker does it meanwhile
+ *   http_error   no
  *
  * The only users of libmicrohttpd are http.c, http_request.c and http_events.c.
  */

@@ -1,10 +1,15 @@
 /* crowd.c - clients that an HTTP server would rather not have.
  *
- * usage: crowd SOCKET idle COUNT        so many connections that send half a request, or nothing;
- * at most 400 are open at a time crowd SOCKET garbage COUNT SEED    so many that send what is no
- * request, or nearly one crowd SOCKET drip PATH         a request, a byte at a time crowd SOCKET
- * stall PATH COUNT  so many requests for PATH whose answers are not read, until the standard input
- * ends crowd SOCKET sip PATH BYTES    reads so many bytes of an answer, a few at a time
+ * usage: crowd SOCKET idle COUNT
+ *          so many connections that send half a request, or nothing; at most 400 are open at a time
+ *        crowd SOCKET garbage COUNT SEED
+ *          so many that send what is no request, or nearly one
+ *        crowd SOCKET drip PATH
+ *          a request, a byte at a time
+ *        crowd SOCKET stall PATH COUNT
+ *          so many requests for PATH whose answers are not read, until the standard input ends
+ *        crowd SOCKET sip PATH BYTES
+ *          reads so many bytes of an answer, a few at a time
  *
  * SOCKET is the path of a Unix socket, or 127.0.0.1:PORT. Prints what came of it: "503: 12" for
  * each status, "closed", "open", and "refused" where not even a connection was made.

@@ -4,11 +4,12 @@
  *
  * Reads commands from standard input, one a line, and answers each with a line that says how many
  * events were emitted so far:
- *   N              emits N events: messages that come, are attempted, moved, and go
- *   rotate FILE    renames the event file of the policy to FILE and opens it anew, as a rotation
- * and SIGHUP do reopen         opens it anew torn           ends the event file in the middle of a
- * line, as a kill does, and opens it anew At the end of its input it ends. Everything comes from
- * SEED (1) but the times: they are now.
+ *   N            emits N events: messages that come, are attempted, moved, and go
+ *   rotate FILE  renames the event file of the policy to FILE and opens it anew, as a rotation and
+ *                SIGHUP do
+ *   reopen       opens it anew
+ *   torn         ends the event file in the middle of a line, as a kill does, and opens it anew
+ * At the end of its input it ends. Everything comes from SEED (1) but the times: they are now.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,14 +1,17 @@
 /* holder.c - holds a lock on a file as a mail server does, or tells whether somebody holds one.
  *
- * usage: holder flock|fcntl|shared|upstream FILE   takes the lock, prints "held", keeps it until a
- * line or the end of its input comes holder try FILE                           exits 0 when the
- * flock and the fcntl lock are free, 1 when not
+ * usage: holder flock|fcntl|shared|upstream FILE
+ *          takes the lock, prints "held", keeps it until a line or the end of its input comes
+ *        holder try FILE
+ *          exits 0 when the flock and the fcntl lock are free, 1 when not
  *
- * flock:    flock(LOCK_EX) on a descriptor open for reading, as Debian's sendmail; its close gives
- * no notification shared:   flock(LOCK_SH), as a runner that sorts its queue fcntl:    a write lock
- * of the whole file on a descriptor open for writing, as upstream builds of sendmail on Linux
- * upstream: the same, but released by F_UNLCK and closed a line of input later: nothing tells that
- * the lock is free
+ * flock     flock(LOCK_EX) on a descriptor open for reading, as Debian's sendmail; its close gives
+ *           no notification
+ * shared    flock(LOCK_SH), as a runner that sorts its queue
+ * fcntl     a write lock of the whole file on a descriptor open for writing, as upstream builds of
+ *           sendmail on Linux
+ * upstream  the same, but released by F_UNLCK and closed a line of input later: nothing tells that
+ *           the lock is free
  */
 #include <errno.h>
 #include <fcntl.h>

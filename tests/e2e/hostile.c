@@ -8,9 +8,9 @@
  *          or when all are swapped, and prints how many were.
  *        hostile race SECONDS SEED OUTSIDE DIRECTORY...
  *          renames, links, truncates and swaps the qf and df, plain and hidden, of the messages
- * whose ids begin with "R" in these directories, as fast as it can. OUTSIDE has a file "theirs",
- *          which is linked to, and a file "secret" and a folder "folder", which get symbolic links.
- *          Prints how many of its calls worked.
+ *          whose ids begin with "R" in these directories, as fast as it can. OUTSIDE has a file
+ *          "theirs", which is linked to, and a file "secret" and a folder "folder", which get
+ *          symbolic links. Prints how many of its calls worked.
  */
 #include <dirent.h>
 #include <errno.h>

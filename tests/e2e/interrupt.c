@@ -2,24 +2,27 @@
  * before the call is made, or lets the call fail.
  *
  * usage: interrupt -o REPORT [OPTION...] PROGRAM [ARGUMENT...]
- *   -g main|work|idle  which calls count: those of the first thread; those of other threads; those
- * of other threads that only keep threads going (default: all of them) -s CALL,...        only
- * these calls count -k N               kills it at the entry of the Nth call that counts -e ERROR
- * -n N      lets the Nth call that counts fail without being made -p                 ... and all of
- * the same kind that count after it -t MS              ... but none later than that after the first
+ *   -g main|work|idle  which calls count: those of the first thread; those of other threads;
+ *                      those of other threads that only keep threads going (all, without it)
+ *   -s CALL,...        only these calls count
+ *   -k N               kills it at the entry of the Nth call that counts
+ *   -e ERROR -n N      lets the Nth call that counts fail without being made
+ *   -p                 ... and all of the same kind that count after it
+ *   -t MS              ... but none later than that after the first
  *   -f CALL=ERROR      lets all calls of that kind fail, from the beginning
- *   -c                 counts from the claim of a directory on; else from the lock of a message on
+ *   -c                 counts from the claim of a directory on; else from the lock of a message
  *   -l LOG             writes the calls that count: number, name, result
- *   -x                 leaves out of the counting what no fault may be put into: calls that keep
- *                      threads going, the end, and writes to what is no file (an eventfd)
+ *   -x                 leaves out of the counting what no fault may be put into: calls that
+ *                      keep threads going, the end, and writes to what is no file (an eventfd)
  *
  * strace can inject both, but counts each thread's calls by itself and from the program's
  * beginning. Here a number stands for one point of a move, whichever thread makes it.
  *
  * REPORT gets one line: "killed N CALL", "exited CODE", "died SIGNAL", or "loops" (more than
- * MAX_CALLS system calls, more than MAX_SECONDS of work, or no end within MAX_WAIT seconds); then,
- * if a call was let fail, "faults COUNT CALL". Exits 0 when it came to the call, 1 when the program
- * ended before, 2 when it died or loops, 3 when nothing can be traced here.
+ * MAX_CALLS system calls and MAX_ALONE seconds in which no other thread did anything, more than
+ * MAX_SECONDS of work, or no end within MAX_WAIT seconds); then, if a call was let fail, "faults
+ * COUNT CALL". Exits 0 when it came to the call, 1 when the program ended before, 2 when it died or
+ * loops, 3 when nothing can be traced here.
  */
 #include <elf.h>
 #include <errno.h>
@@ -42,7 +45,8 @@
 #include <linux/ptrace.h>
 
 #define MAX_CALLS   5000
-#define MAX_SECONDS 10 /* of processor time */
+#define MAX_ALONE   10 /* seconds: a thread that was called may have to wait for a processor */
+#define MAX_SECONDS 30 /* of processor time */
 #define MAX_WAIT    90 /* on a busy machine each call takes its time */
 #define MAX_THREADS 64
 #define MAX_ALWAYS  8
@@ -76,9 +80,11 @@ struct run {
 	struct options options;
 	pid_t program;
 	bool counting;
-	long number; /* calls that counted */
-	long all;    /* calls since counting began, but for those made while another thread works */
-	int failing; /* the call that fails now; -1: none yet */
+	long number;	       /* calls that counted */
+	pid_t caller;	       /* the thread that makes calls, */
+	struct timespec alone; /* alone since then, */
+	long all;	       /* so many, but for those made while another thread works */
+	int failing;	       /* the call that fails now; -1: none yet */
 	long faults;
 	struct timespec first_fault;
 	struct thread threads[MAX_THREADS];
@@ -372,16 +378,36 @@ static bool others_work(const struct run *run, pid_t tid)
 	return false;
 }
 
-static bool in_time(const struct run *run)
+static void stamp(struct timespec *time)
+{
+	clock_gettime(CLOCK_MONOTONIC, time);
+}
+
+static long milliseconds_since(const struct timespec *then)
 {
 	struct timespec now;
 
-	if (!run->options.max_ms || !run->faults)
-		return true;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (now.tv_sec - run->first_fault.tv_sec) * 1000 +
-		       (now.tv_nsec - run->first_fault.tv_nsec) / 1000000 <
-	       run->options.max_ms;
+	stamp(&now);
+	return (now.tv_sec - then->tv_sec) * 1000 + (now.tv_nsec - then->tv_nsec) / 1000000;
+}
+
+static bool in_time(const struct run *run)
+{
+	return !run->options.max_ms || !run->faults ||
+	       milliseconds_since(&run->first_fault) < run->options.max_ms;
+}
+
+/* At the entry of a call of this thread: has it made too many, alone? */
+static bool loops(struct run *run, pid_t tid)
+{
+	if (tid != run->caller || !run->counting) {
+		run->caller = tid;
+		run->all = 0;
+		stamp(&run->alone);
+		return false;
+	}
+	return !others_work(run, tid) && ++run->all > MAX_CALLS &&
+	       milliseconds_since(&run->alone) >= MAX_ALONE * 1000;
 }
 
 /* The error that this call gets; 0: none. */
@@ -396,7 +422,7 @@ static int fault(struct run *run, const struct thread *thread)
 		return 0;
 	if (run->failing < 0 && thread->number == options->fail_at) {
 		run->failing = thread->call;
-		clock_gettime(CLOCK_MONOTONIC, &run->first_fault);
+		stamp(&run->first_fault);
 	} else if (run->failing < 0 || !options->persistent || run->failing != thread->call ||
 		   !thread->number || !in_time(run)) {
 		return 0;
@@ -458,7 +484,7 @@ static bool at_call(struct run *run, struct thread *thread)
 		run->counting = true;
 	if (counts(run, thread->tid, &info))
 		thread->number = ++run->number;
-	if (run->counting && !others_work(run, thread->tid) && ++run->all > MAX_CALLS) {
+	if (loops(run, thread->tid)) {
 		end_all(run);
 		report(run, "loops", -1, NULL);
 		exit(2);

@@ -2,11 +2,14 @@
  *
  * usage: jsonq [-a ACTION]... [-w POINTER=VALUE]... FILE [POINTER...]
  *          prints the fields at the JSON pointers, separated by tabs, one line for each event that
- * has one of the actions (all, without -a) and all the values; "-" for a field that is not there;
- * without pointers, the line jsonq -c [-a ACTION]... [-w POINTER=VALUE]... FILE prints how many
- * there are jsonq --check FILE... the files together must be whole lines of at most 4096 bytes,
- * each a JSON object in UTF-8 with the fields that every event has, and /event/sequence must rise
- * by one within each run; prints how many lines were read, or what is wrong, and exits 1
+ *          has one of the actions (all, without -a) and all the values; "-" for a field that is
+ *          not there; without pointers, the line
+ *        jsonq -c [-a ACTION]... [-w POINTER=VALUE]... FILE
+ *          prints how many there are
+ *        jsonq --check FILE...
+ *          the files together must be whole lines of at most 4096 bytes, each a JSON object in
+ *          UTF-8 with the fields that every event has, and /event/sequence must rise by one within
+ *          each run; prints how many lines were read, or what is wrong, and exits 1
  *
  * A last line without its end is one being written: only --check minds it. "-" as FILE is the
  * standard input.

@@ -1,15 +1,18 @@
 /* listener.c - the other side of event sinks: reads, or does not read for a while.
  *
  * usage: listener KIND ADDRESS OUTPUT STOP
- *          KIND is stream, datagram (Unix sockets, made at ADDRESS), fifo (ADDRESS is opened), tcp
- * or udp (on 127.0.0.1; the port is written to the file ADDRESS, which is made when it listens).
- * What comes is appended to OUTPUT as JSON lines, without what stands around them; of KIND notify,
- * a datagram socket too, as it is (sd_notify(3)). While the file STOP exists it accepts, and reads
- * nothing. listener --judge FILE... the files together hold the
- * lines of one run from the first on: nothing is missing but what events-dropped announces in its
- * place. Prints "LAST GAPS DROPPED": the last sequence, how many gaps, how many events. listener
- * --messages DIR COUNT FIRST [DIR] makes COUNT messages with 3 attempts, numbered from FIRST, in
- * the first DIR and renames them into the second
+ *   KIND is stream, datagram (Unix sockets, made at ADDRESS), fifo (ADDRESS is opened), tcp or
+ *   udp (on 127.0.0.1; the port is written to the file ADDRESS, which is made when it listens).
+ *   What comes is appended to OUTPUT as JSON lines, without what stands around them; of KIND
+ *   notify, a datagram socket too, as it is (sd_notify(3)). While the file STOP exists it
+ *   accepts, and reads nothing.
+ * usage: listener --judge FILE...
+ *   The files together hold the lines of one run from the first on: nothing is missing but what
+ *   events-dropped announces in its place. Prints "LAST GAPS DROPPED": the last sequence, how
+ *   many gaps, how many events.
+ * usage: listener --messages DIR COUNT FIRST [DIR]
+ *   Makes COUNT messages with 3 attempts, numbered from FIRST, in the first DIR, and renames
+ *   them into the second.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -3,12 +3,15 @@
  * usage: sink DIR
  *
  * It picks a free port, writes its number to DIR/port and serves until it is killed. What it
- * answers stands in the words of the recipient's local part, separated by dots: defer      451 at
- * RCPT, until the first line of DIR/control is "accept" deferN     451 at RCPT the first N times
- * that this recipient is named, then 250 reject     550 at RCPT stall      before the answer to
- * RCPT, waits until DIR/release is there; DIR/stalled is there meanwhile stalldata  the same before
- * the answer to the end of DATA, when the message is stored already so that stall.defer@example.net
- * is held, then deferred. Any other word means nothing: it makes addresses different.
+ * answers stands in the words of the recipient's local part, separated by dots:
+ *   defer      451 at RCPT, until the first line of DIR/control is "accept"
+ *   deferN     451 at RCPT the first N times that this recipient is named, then 250
+ *   reject     550 at RCPT
+ *   stall      before the answer to RCPT, waits until DIR/release is there; DIR/stalled is there
+ *              meanwhile
+ *   stalldata  the same before the answer to the end of DATA, when the message is stored already
+ * so that stall.defer@example.net is held, then deferred. Any other word means nothing: it makes
+ * addresses different.
  *
  * Each accepted message is stored as three files named by a sequence: DIR/mail/000001.data as it
  * came (CRLF, dots unstuffed), .to with one recipient a line, and .body, which comes last: what

@@ -1,17 +1,26 @@
 /* tiers.c - one message in several tiers: lays it, plays the queue runner that delivers it, and
  * says whether what stands on disk is as it must be.
  *
- * usage: tiers lay KEPT ID TIER         a fresh copy of KEPT/qfID and KEPT/dfID, nothing else, in
- * TIER tiers clear TIER...            removes every file in them tiers instant KEPT ID TIER... what
- * a queue runner may see at any moment: in no two tiers a control file; where there is one, it and
- * its body are whole tiers deliver ID TIER...       what a queue runner does with what it sees:
- * under flock, the df goes, then the qf; prints the tier or "invisible" tiers settled KEPT ID WHERE
- * TIER...  the message stands whole in WHERE ("any": in any one tier; "none": in no tier;
- * "at-most-one"), and beside it stands nothing of its id tiers is-clean KEPT ID TIER... the message
- * stands whole in one tier or nothing of it stands anywhere: there is nothing to recover A tier is
- * flat, or has folders qf, df, xf inside. Files of the id "BYSTANDER" belong to somebody else: they
- * must stay as `lay` made them, but hinder nothing. KEPT is flat. Exits 0, or 1 with what is wrong
- * in one line on standard output.
+ * usage: tiers lay KEPT ID TIER
+ *          a fresh copy of KEPT/qfID and KEPT/dfID, nothing else, in TIER
+ *        tiers clear TIER...
+ *          removes every file in them
+ *        tiers instant KEPT ID TIER...
+ *          what a queue runner may see at any moment: in no two tiers a control file; where there
+ *          is one, it and its body are whole
+ *        tiers deliver ID TIER...
+ *          what a queue runner does with what it sees: under flock, the df goes, then the qf;
+ *          prints the tier or "invisible"
+ *        tiers settled KEPT ID WHERE TIER...
+ *          the message stands whole in WHERE ("any": in any one tier; "none": in no tier;
+ *          "at-most-one"), and beside it stands nothing of its id
+ *        tiers is-clean KEPT ID TIER...
+ *          the message stands whole in one tier or nothing of it stands anywhere: there is nothing
+ *          to recover
+ *
+ * A tier is flat, or has folders qf, df, xf inside. Files of the id "BYSTANDER" belong to somebody
+ * else: they must stay as `lay` made them, but hinder nothing. KEPT is flat. Exits 0, or 1 with
+ * what is wrong in one line on standard output.
  */
 #include <dirent.h>
 #include <errno.h>

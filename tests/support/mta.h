@@ -5,9 +5,11 @@
  * the difference:
  *
  *   new message   create df, write it, close; create qf with O_EXCL, lock it, write it, close
- *   attempt       open qf O_RDWR, lock it without waiting, compare fstat with stat, read it, create
- * xf (option) deferral      create tf, lock it, write it with N+1, rename(tf, qf), remove xf, close
- * the old qf, close the new one delivery      remove df, remove qf, remove xf, close qf
+ *   attempt       open qf O_RDWR, lock it without waiting, compare fstat with stat, read it,
+ *                 create xf (option)
+ *   deferral      create tf, lock it, write it with N+1, rename(tf, qf), remove xf, close the old
+ *                 qf, close the new one
+ *   delivery      remove df, remove qf, remove xf, close qf
  *
  * All functions return 0 or a negative errno unless they say otherwise. Nothing here prints or
  * exits. A struct mta belongs to one thread. Locks made by flock exclude other threads too; those
