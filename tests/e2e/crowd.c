@@ -168,13 +168,18 @@ static void garbage(int count, unsigned seed)
 
 	for (int i = 0; i < count; i++) {
 		int fd = open_socket();
+		size_t length;
 
 		if (fd < 0) {
 			refused++;
 			continue;
 		}
-		send_text(fd, buffer, make_garbage(buffer, sizeof buffer, &seed));
-		shutdown(fd, SHUT_WR);
+		length = make_garbage(buffer, sizeof buffer, &seed);
+		send_text(fd, buffer, length);
+		/* To a head without end there may always come more: whoever has hung up in the
+		 * middle of one need not be answered. */
+		if (length < sizeof buffer)
+			shutdown(fd, SHUT_WR);
 		end(fd, 10000);
 	}
 	report();
