@@ -4,9 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "qfwatch/xalloc.h"
-
 #include "qfwatch/hash.h"
+#include "qfwatch/xalloc.h"
 
 /* ---- the order: a binary heap ---- */
 
